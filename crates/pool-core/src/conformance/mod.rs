@@ -1,0 +1,10 @@
+//! Says whether an implementation of this crate's traits is right.
+//!
+//! Call it from a test of your own. It panics at the first thing that is wrong, with a
+//! message that names the implementation and what it should have done.
+
+mod harness;
+mod samples;
+mod transport;
+
+pub use transport::transport;

@@ -1,0 +1,253 @@
+//! Where one message ends and the next begins: what the two usual framings share.
+
+use std::io::BufRead as _;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::{Error, ErrorKind, FrameDecoder, MAX_PAYLOAD};
+
+/// Payloads with their length, a big-endian `u32` of bytes, in front.
+///
+/// A length of zero is an error: no message is empty, and a renderer ends when it reads one.
+#[derive(Debug, Clone, Default)]
+pub struct LengthPrefixed(());
+
+/// Payloads that end with a newline.
+///
+/// The newline, and a carriage return before it, are not part of the payload. Blank lines are
+/// passed over. Between two calls the buffer may only have grown at its end.
+#[derive(Debug, Clone, Default)]
+pub struct Lines {
+    /// How much of the buffer is known to hold no newline.
+    scanned: usize,
+}
+
+/// Checks the length of a payload that is about to be sent, in bytes.
+///
+/// # Errors
+///
+/// [`ErrorKind::Encode`] if it is over [`MAX_PAYLOAD`].
+pub fn check_len(len: usize) -> Result<(), Error> {
+    if len <= MAX_PAYLOAD {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Encode,
+        format!("the message takes {len} bytes, and {MAX_PAYLOAD} is all a renderer accepts"),
+    ))
+}
+
+/// The beginning of `bytes` as quoted, escaped text, for an error about them.
+pub fn excerpt(bytes: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    match bytes.get(..SHOWN) {
+        Some(start) if bytes.len() > SHOWN => {
+            format!("{:?}..", String::from_utf8_lossy(start))
+        }
+        _ => format!("{:?}", String::from_utf8_lossy(bytes)),
+    }
+}
+
+impl FrameDecoder for LengthPrefixed {
+    fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, Error> {
+        const PREFIX: usize = size_of::<u32>();
+        // How much room is made on the word of a length alone.
+        const AHEAD: usize = 1024 * 1024;
+
+        let Some(prefix) = buf.first_chunk::<PREFIX>() else {
+            return Ok(None);
+        };
+        let len = u32::from_be_bytes(*prefix) as usize;
+        if len == 0 {
+            let message = "the renderer's output holds a message of zero length";
+            return Err(Error::new(ErrorKind::Framing, message));
+        }
+        if len > MAX_PAYLOAD {
+            return Err(absurd_length(len, buf));
+        }
+        let missing = (PREFIX + len).saturating_sub(buf.len());
+        if missing > 0 {
+            buf.reserve(missing.min(AHEAD));
+            return Ok(None);
+        }
+        buf.advance(PREFIX);
+        Ok(Some(buf.split_to(len).freeze()))
+    }
+}
+
+fn absurd_length(len: usize, output: &[u8]) -> Error {
+    let error = Error::new(
+        ErrorKind::Framing,
+        format!(
+            "the renderer's output announces a message of {len} bytes, over the limit of \
+             {MAX_PAYLOAD}; it begins {}",
+            excerpt(output)
+        ),
+    );
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    if output.iter().take(size_of::<u32>()).all(is_text) {
+        error.with_hint(
+            "that is text: check that the program is a renderer, that it speaks this format, \
+             and that nothing else prints to its standard output",
+        )
+    } else {
+        error
+    }
+}
+
+impl FrameDecoder for Lines {
+    fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, Error> {
+        loop {
+            let scanned = self.scanned.min(buf.len());
+            let end = newline(&buf[scanned..]).map(|at| scanned + at);
+            self.scanned = if end.is_some() { 0 } else { buf.len() };
+            if end.unwrap_or(buf.len()) > MAX_PAYLOAD {
+                return Err(Error::new(
+                    ErrorKind::Framing,
+                    format!(
+                        "the renderer's output holds a line over the limit of {MAX_PAYLOAD} \
+                         bytes; it begins {}",
+                        excerpt(buf)
+                    ),
+                ));
+            }
+            let Some(end) = end else {
+                return Ok(None);
+            };
+            let mut line = buf.split_to(end);
+            buf.advance(1);
+            if line.ends_with(b"\r") {
+                line.truncate(end - 1);
+            }
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some(line.freeze()));
+            }
+        }
+    }
+}
+
+/// Where in `bytes` the first newline is.
+fn newline(mut bytes: &[u8]) -> Option<usize> {
+    let whole = bytes;
+    // The way to std's memchr; reading from a slice cannot fail.
+    let read = bytes.skip_until(b'\n').ok()?;
+    whole[..read].ends_with(b"\n").then(|| read - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payloads(decoder: &mut dyn FrameDecoder, buf: &mut BytesMut) -> Vec<Bytes> {
+        std::iter::from_fn(|| decoder.decode(buf).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_payload_is_handed_over_where_it_lies() {
+        let mut buf = BytesMut::from(&b"\0\0\0\x02hi\0\0\0\x01"[..]);
+        let start = buf.as_ptr();
+        let payload = LengthPrefixed::default().decode(&mut buf).unwrap().unwrap();
+        assert_eq!(payload, "hi");
+        assert_eq!(payload.as_ptr(), start.wrapping_add(4));
+        assert_eq!(&buf[..], b"\0\0\0\x01");
+
+        let mut buf = BytesMut::from(&b"{\"a\":1}\n{"[..]);
+        let start = buf.as_ptr();
+        let payload = Lines::default().decode(&mut buf).unwrap().unwrap();
+        assert_eq!(payload, "{\"a\":1}");
+        assert_eq!(payload.as_ptr(), start);
+        assert_eq!(&buf[..], b"{");
+    }
+
+    #[test]
+    fn a_length_is_not_believed_before_the_bytes_are_there() {
+        let mut buf = BytesMut::from(&(MAX_PAYLOAD as u32).to_be_bytes()[..]);
+        assert_eq!(LengthPrefixed::default().decode(&mut buf).unwrap(), None);
+        assert!(
+            (1 << 20..2 << 20).contains(&buf.capacity()),
+            "{}",
+            buf.capacity()
+        );
+
+        let mut buf = BytesMut::from(&(MAX_PAYLOAD as u32 + 1).to_be_bytes()[..]);
+        let error = LengthPrefixed::default().decode(&mut buf).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Framing);
+        assert!(buf.capacity() < 1024, "{}", buf.capacity());
+    }
+
+    #[test]
+    fn a_length_of_zero_is_an_error() {
+        let mut buf = BytesMut::from(&b"\0\0\0\0"[..]);
+        let error = LengthPrefixed::default().decode(&mut buf).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Framing);
+    }
+
+    #[test]
+    fn a_program_that_prints_text_is_quoted() {
+        let mut buf = BytesMut::from(&b"Usage: cat\n\t[FILE]...\xff"[..]);
+        let error = LengthPrefixed::default()
+            .decode(&mut buf)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(r#"begins "Usage: cat\n\t[FILE]...�""#),
+            "{error}"
+        );
+        assert!(
+            error.contains("check that the program is a renderer"),
+            "{error}"
+        );
+
+        let mut buf = BytesMut::from(&[&b"x"[..], &[0xff; 99]].concat()[..]);
+        let error = LengthPrefixed::default()
+            .decode(&mut buf)
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains("that is text"), "{error}");
+        assert!(error.ends_with("\"..") && error.len() < 400, "{error}");
+    }
+
+    #[test]
+    fn blank_lines_and_carriage_returns_are_not_payload() {
+        let mut buf = BytesMut::from(&b"\n\r\n \t\nab\r\n\nc\r\r\nd"[..]);
+        let mut lines = Lines::default();
+        assert_eq!(payloads(&mut lines, &mut buf), ["ab", "c\r"]);
+        assert_eq!(&buf[..], b"d");
+        buf.extend_from_slice(b"\n");
+        assert_eq!(payloads(&mut lines, &mut buf), ["d"]);
+    }
+
+    #[test]
+    fn a_long_line_is_scanned_once() {
+        let mut lines = Lines::default();
+        let mut buf = BytesMut::from(&b"first\nxxxx"[..]);
+        assert_eq!(payloads(&mut lines, &mut buf), ["first"]);
+        // Only a decoder that scans again can find what was put where it has been.
+        buf[1] = b'\n';
+        assert_eq!(payloads(&mut lines, &mut buf), Vec::<Bytes>::new());
+        buf.extend_from_slice(b"yy\nz\n");
+        assert_eq!(payloads(&mut lines, &mut buf), ["x\nxxyy", "z"]);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_an_error_with_and_without_its_end() {
+        let mut at_limit = BytesMut::from(&vec![b'x'; MAX_PAYLOAD][..]);
+        let mut lines = Lines::default();
+        assert_eq!(lines.decode(&mut at_limit).unwrap(), None);
+        at_limit.extend_from_slice(b"\n");
+        assert_eq!(
+            lines.decode(&mut at_limit).unwrap().unwrap().len(),
+            MAX_PAYLOAD
+        );
+
+        let mut over = BytesMut::from(&vec![b'x'; MAX_PAYLOAD + 1][..]);
+        assert_eq!(
+            Lines::default().decode(&mut over).unwrap_err().kind(),
+            ErrorKind::Framing
+        );
+        over.extend_from_slice(b"\n");
+        let error = Lines::default().decode(&mut over).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Framing);
+        assert!(error.to_string().len() < 300, "{error}");
+    }
+}

@@ -1,0 +1,772 @@
+//! One session of a renderer, from its first message to the renderer's word that it is over.
+//!
+//! ```text
+//!   Open --- close ---> Closing --- confirmed, or out of patience ---> Over
+//!    |                                                                  ^
+//!    +---------- session_error, session_closed, renderer gone ----------+
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::credit::Credit;
+use super::events::{EventQueue, SessionEvent};
+use super::gate::{Gate, Step};
+use super::{Answer, Effects, LinkConfig, LinkLoad, Outcome, Submission, Wire, closed};
+use crate::message::decode_payload;
+use crate::{
+    Class, Close, Envelope, Error, ErrorKind, Header, Message, Phase, RequestId, SessionId,
+    Transport,
+};
+
+/// The id of the pool's own requests, barriers and resets. Callers' ids start at 1.
+const OWN: RequestId = RequestId::new(0);
+
+#[derive(Debug)]
+pub(super) struct Session<C> {
+    id: SessionId,
+    state: State<C>,
+    /// Whether the renderer has heard of it.
+    begun: bool,
+    /// Its owner is gone.
+    forgotten: bool,
+    queue: VecDeque<Submission<C>>,
+    pending: BTreeMap<RequestId, Pending<C>>,
+    /// Requests nobody waits for any more, as long as the renderer may not have come to them: a
+    /// reply without an id may be to one of these.
+    abandoned: BTreeMap<RequestId, Answer>,
+    gate: Gate,
+    credit: Credit,
+    events: EventQueue,
+    reader: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum State<C> {
+    Open,
+    Closing {
+        waiters: Vec<C>,
+        until: Instant,
+        patience: Duration,
+    },
+    /// What later calls are told.
+    Over(Error),
+}
+
+/// A request the renderer has, and has not answered.
+#[derive(Debug)]
+struct Pending<C> {
+    answer: Answer,
+    deadline: Instant,
+    timeout: Duration,
+    /// `None` if its end is told as an event.
+    completion: Option<C>,
+}
+
+impl<C> Session<C> {
+    pub(super) fn new(id: SessionId, config: &LinkConfig) -> Self {
+        Self {
+            id,
+            state: State::Open,
+            begun: false,
+            forgotten: false,
+            queue: VecDeque::new(),
+            pending: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
+            gate: Gate::default(),
+            credit: Credit::new(config.credit),
+            events: EventQueue::new(config.events),
+            reader: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over(_))
+    }
+
+    pub(super) fn submit(
+        &mut self,
+        submission: Submission<C>,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) -> Result<(), Error> {
+        match &self.state {
+            State::Open => {}
+            State::Closing { .. } => return Err(closed(self.id)),
+            State::Over(error) => return Err(error.clone()),
+        }
+        if submission.class == Class::Interact && matches!(submission.answer, Answer::None) {
+            // Without an id the renderer drops it, and the gate would wait for its end for good.
+            let message = "an interact has steps and an answer, and nobody would be told of them";
+            return Err(Error::new(ErrorKind::InvalidMessage, message)
+                .with_session(self.id)
+                .with_hint("send it with send_interact() or request()"));
+        }
+        wire.wake_by(submission.deadline, effects);
+        self.queue.push_back(submission);
+        self.pump(wire, effects);
+        Ok(())
+    }
+
+    /// Sends what may go.
+    pub(super) fn pump(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        while let Some(at) = self.next_to_go(wire) {
+            let Some(submission) = self.queue.remove(at) else {
+                break;
+            };
+            self.send(submission, wire, effects);
+        }
+        if self.credit.wants_barrier() && self.gate.is_open() && wire.has_room() {
+            self.send_barrier(wire, effects);
+        }
+    }
+
+    /// Where in the queue the next message to go is. The answer to a step overtakes what waits
+    /// for the interact to end.
+    fn next_to_go(&self, wire: &mut Wire) -> Option<usize> {
+        let at = if self.gate.is_open() {
+            (!self.queue.is_empty()).then_some(0)?
+        } else if self.gate.wants_tree() {
+            self.queue
+                .iter()
+                .position(|waiting| waiting.class == Class::Tree)?
+        } else {
+            return None;
+        };
+        if !wire.has_room() {
+            wire.held_back = true;
+            return None;
+        }
+        self.credit.available().then_some(at)
+    }
+
+    fn send(&mut self, submission: Submission<C>, wire: &mut Wire, effects: &mut Effects<C>) {
+        let Submission {
+            id,
+            frame,
+            class,
+            answer,
+            deadline,
+            timeout,
+            completion,
+        } = submission;
+        self.transmit(frame, wire);
+        self.gate.sent(class, id);
+        let answered = !matches!(answer, Answer::None);
+        self.credit.sent(answered.then_some(id));
+        let completion = match answer {
+            Answer::Reply { .. } => Some(completion),
+            Answer::None | Answer::Events => {
+                effects.finished.push((completion, Ok(Outcome::Sent)));
+                None
+            }
+        };
+        if answered {
+            let pending = Pending {
+                answer,
+                deadline,
+                timeout,
+                completion,
+            };
+            self.pending.insert(id, pending);
+        }
+    }
+
+    /// The cheapest request that has an answer.
+    fn send_barrier(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        #[derive(Serialize)]
+        struct Barrier {
+            r#type: &'static str,
+            target: &'static str,
+            selector: Empty,
+        }
+        let barrier = Barrier {
+            r#type: "query",
+            target: "find",
+            selector: Empty {},
+        };
+        if self.send_own(&barrier, wire, effects) {
+            self.credit.sent_barrier(OWN);
+            wire.counters.barriers += 1;
+        }
+    }
+
+    /// Answers a step that nobody else will.
+    fn send_empty_patch(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        #[derive(Serialize)]
+        struct Patch {
+            r#type: &'static str,
+            ops: [(); 0],
+        }
+        let patch = Patch {
+            r#type: "patch",
+            ops: [],
+        };
+        if self.send_own(&patch, wire, effects) {
+            self.credit.sent(None);
+        }
+    }
+
+    /// Sends a message of the pool's own; false, and the session fails, if the transport
+    /// cannot express it.
+    fn send_own(
+        &mut self,
+        message: &dyn erased_serde::Serialize,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        let header = Header {
+            session: &self.id.to_string(),
+            id: Some(&OWN.to_string()),
+        };
+        match wire.config.transport.encode(header, message) {
+            Ok(frame) => {
+                self.transmit(frame, wire);
+                true
+            }
+            Err(error) => {
+                let error = error.with_session(self.id);
+                self.fail(error, SessionEvent::Failed, wire, effects);
+                false
+            }
+        }
+    }
+
+    fn transmit(&mut self, frame: Bytes, wire: &mut Wire) {
+        self.begun = true;
+        wire.send(frame);
+    }
+
+    pub(super) fn cancel(&mut self, id: RequestId, wire: &mut Wire, effects: &mut Effects<C>) {
+        if let Some(at) = self.queue.iter().position(|waiting| waiting.id == id) {
+            self.queue.remove(at);
+            self.pump(wire, effects);
+        } else if let Some(pending) = self.pending.remove(&id) {
+            self.abandon(id, pending.answer);
+            self.orphan(id, wire, effects);
+        }
+    }
+
+    /// Nobody waits for the answer to request `id` any more.
+    fn abandon(&mut self, id: RequestId, answer: Answer) {
+        if self.credit.expects(id) {
+            self.abandoned.insert(id, answer);
+        }
+    }
+
+    /// Interact `id`, if it is that, has nobody left to answer its steps.
+    fn orphan(&mut self, id: RequestId, wire: &mut Wire, effects: &mut Effects<C>) {
+        if self.gate.orphan(id) {
+            self.send_empty_patch(wire, effects);
+        }
+    }
+
+    pub(super) fn close(
+        &mut self,
+        completion: Option<C>,
+        now: Instant,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        match &mut self.state {
+            State::Over(_) => {
+                let done = completion.map(|completion| (completion, Ok(Outcome::Closed)));
+                effects.finished.extend(done);
+                return;
+            }
+            State::Closing { waiters, .. } => {
+                waiters.extend(completion);
+                return;
+            }
+            State::Open => {}
+        }
+        self.end_all(&closed(self.id), wire, effects);
+        let patience = wire.config.close_patience;
+        self.state = State::Closing {
+            waiters: completion.into_iter().collect(),
+            until: now + patience,
+            patience,
+        };
+        // A renderer that outlives its sessions has nothing to forget of one it never heard of.
+        if !self.begun && wire.config.close == Close::Reset {
+            self.confirm_close(effects);
+            return;
+        }
+        wire.wake_by(now + patience, effects);
+        if self.gate.wants_tree() {
+            // Or the renderer would take the reset for the tree, and not answer it.
+            self.send_empty_patch(wire, effects);
+        }
+        self.send_close(wire, effects);
+    }
+
+    fn send_close(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        #[derive(Serialize)]
+        struct Reset {
+            r#type: &'static str,
+        }
+        #[derive(Serialize)]
+        struct Exit {
+            r#type: &'static str,
+            op: &'static str,
+            payload: Empty,
+        }
+        match wire.config.close {
+            Close::Reset => self.send_own(&Reset { r#type: "reset" }, wire, effects),
+            Close::Exit => {
+                let exit = Exit {
+                    r#type: "widget_op",
+                    op: "exit",
+                    payload: Empty {},
+                };
+                effects.exiting = true;
+                self.send_own(&exit, wire, effects)
+            }
+        };
+    }
+
+    /// The renderer let go of the session that is being closed.
+    fn confirm_close(&mut self, effects: &mut Effects<C>) {
+        let state = std::mem::replace(&mut self.state, State::Over(closed(self.id)));
+        if let State::Closing { waiters, .. } = state {
+            let done = waiters
+                .into_iter()
+                .map(|waiter| (waiter, Ok(Outcome::Closed)));
+            effects.finished.extend(done);
+        }
+        self.over(None, effects);
+    }
+
+    /// The owner is gone; true if the session is over and can be dropped now.
+    pub(super) fn forget(&mut self) -> bool {
+        self.forgotten = true;
+        self.is_over()
+    }
+
+    pub(super) fn forget_if_over(&self) -> bool {
+        self.forgotten && self.is_over()
+    }
+
+    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<SessionEvent>> {
+        match self.events.pop() {
+            Ok(event) => Poll::Ready(Some(event)),
+            Err(true) => Poll::Ready(None),
+            Err(false) => {
+                self.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        payload: &Bytes,
+        envelope: &Envelope<'_>,
+        now: Instant,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        let message = |wire: &Wire| {
+            let LinkConfig {
+                transport,
+                addressing,
+                ..
+            } = &wire.config;
+            Message::new(
+                transport.clone(),
+                *addressing,
+                self.id,
+                payload.clone(),
+                envelope,
+            )
+        };
+        match &*envelope.kind {
+            "event" => match envelope.family.as_deref() {
+                Some("session_closed") => self.closed_by_renderer(wire, effects),
+                Some("session_error") => {
+                    let (code, text) = complaint(&*wire.config.transport, payload);
+                    let event = message(wire);
+                    self.complained(&code, &text, event, wire, effects);
+                }
+                family => {
+                    if family == Some("status")
+                        && let (Some(id), Some(value)) = (&envelope.id, &envelope.value)
+                        && self.events.repeats_status(id, value)
+                    {
+                        wire.counters.coalesced += 1;
+                        return;
+                    }
+                    let event = SessionEvent::Event(message(wire));
+                    self.tell(event, wire, effects);
+                }
+            },
+            "diagnostic" => {
+                let event = SessionEvent::Diagnostic(message(wire));
+                self.tell(event, wire, effects);
+            }
+            "interact_step" => {
+                let step = message(wire);
+                self.stepped(step, now, wire, effects);
+            }
+            "reset_response" if matches!(self.state, State::Closing { .. }) => {
+                self.confirm_close(effects);
+            }
+            _ => {
+                let reply = message(wire);
+                self.replied(reply, envelope, wire, effects);
+            }
+        }
+    }
+
+    fn closed_by_renderer(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        if matches!(self.state, State::Closing { .. }) {
+            self.confirm_close(effects);
+        } else {
+            let error = self.failure("the renderer closed the session unasked");
+            self.fail(error, SessionEvent::Failed, wire, effects);
+        }
+    }
+
+    fn complained(
+        &mut self,
+        code: &str,
+        text: &str,
+        event: Message,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        if code == "font_cap_exceeded" {
+            self.tell(SessionEvent::Event(event), wire, effects);
+        } else if matches!(self.state, State::Closing { .. }) {
+            self.confirm_close(effects);
+        } else {
+            let error = self
+                .failure(&format!(
+                    "the renderer gave up the session: {text} ({code})"
+                ))
+                .with_code(code);
+            self.fail(error, SessionEvent::Failed, wire, effects);
+        }
+    }
+
+    fn failure(&self, message: &str) -> Error {
+        Error::new(ErrorKind::SessionFailed, message).with_session(self.id)
+    }
+
+    fn stepped(
+        &mut self,
+        message: Message,
+        now: Instant,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        if !matches!(self.state, State::Open) {
+            // The reset that is on its way answers it. Anything sent behind the reset would
+            // begin a new session of the same name.
+            return;
+        }
+        let id = message.id().and_then(|id| id.parse().ok());
+        let patience = wire.config.step_patience;
+        match (self.gate.step(id, now, patience), id) {
+            (Step::Deliver, Some(id)) => {
+                self.everything_taken();
+                wire.wake_by(now + patience, effects);
+                self.tell(SessionEvent::InteractStep { id, message }, wire, effects);
+                self.pump(wire, effects);
+            }
+            (Step::AnswerEmpty, _) => {
+                self.everything_taken();
+                self.send_empty_patch(wire, effects);
+            }
+            _ => {
+                wire.counters.stray += 1;
+                tracing::debug!(session = %self.id, "interact_step without an interact");
+            }
+        }
+    }
+
+    /// The renderer is in a step: it has come to all that was sent.
+    fn everything_taken(&mut self) {
+        self.credit.everything_taken();
+        self.abandoned.clear();
+    }
+
+    fn replied(
+        &mut self,
+        message: Message,
+        envelope: &Envelope<'_>,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        let id = match &envelope.id {
+            Some(id) => id.parse().ok(),
+            None => self.oldest_expecting(envelope),
+        };
+        let Some(id) = id else {
+            self.tell(SessionEvent::Message(message), wire, effects);
+            return;
+        };
+        self.credit.answered(id, id == OWN);
+        self.gate.answered(id);
+        self.abandoned.retain(|id, _| self.credit.expects(*id));
+        match self.pending.remove(&id) {
+            Some(pending) => self.answer(id, pending, message, wire, effects),
+            None if id == OWN => {}
+            None => {
+                wire.counters.late += 1;
+                tracing::debug!(session = %self.id, %id, "late reply");
+            }
+        }
+        self.pump(wire, effects);
+    }
+
+    /// The request that a reply without an id is for: such replies come in order, but for those
+    /// that repeat what was asked.
+    fn oldest_expecting(&self, envelope: &Envelope<'_>) -> Option<RequestId> {
+        let repeated = envelope.tag.as_deref().or(envelope.stub.as_deref());
+        let waiting = self
+            .pending
+            .iter()
+            .map(|(id, pending)| (*id, &pending.answer));
+        let abandoned = self.abandoned.iter().map(|(id, answer)| (*id, answer));
+        let fitting = waiting.chain(abandoned).filter_map(|(id, answer)| {
+            let Answer::Reply { kind, tag } = answer else {
+                return None;
+            };
+            let loosely = tag.is_none() || repeated.is_none();
+            let fits = **kind == *envelope.kind && (loosely || tag.as_deref() == repeated);
+            fits.then_some((loosely, id))
+        });
+        fitting.min().map(|(_, id)| id)
+    }
+
+    fn answer(
+        &mut self,
+        id: RequestId,
+        pending: Pending<C>,
+        message: Message,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        match (pending.answer, pending.completion) {
+            (Answer::Reply { kind, .. }, Some(completion)) => {
+                let result = if *kind == *message.kind() {
+                    Ok(Outcome::Reply(message))
+                } else {
+                    Err(Error::new(
+                        ErrorKind::UnexpectedReply,
+                        format!("expected {kind}, the renderer answered {}", message.kind()),
+                    )
+                    .with_session(self.id)
+                    .with_request(id))
+                };
+                effects.finished.push((completion, result));
+            }
+            _ => self.tell(
+                SessionEvent::InteractResponse { id, message },
+                wire,
+                effects,
+            ),
+        }
+    }
+
+    /// Puts an event before the owner.
+    fn tell(&mut self, event: SessionEvent, wire: &mut Wire, effects: &mut Effects<C>) {
+        wire.counters.lagged += self.events.push(event);
+        effects.wakers.extend(self.reader.take());
+    }
+
+    pub(super) fn expire(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
+        match self.state {
+            State::Open => {}
+            State::Closing {
+                until, patience, ..
+            } => {
+                if until <= now {
+                    self.close_unconfirmed(patience, effects);
+                } else {
+                    wire.wake_by(until, effects);
+                }
+                return;
+            }
+            State::Over(_) => return,
+        }
+        self.expire_queue(now, wire, effects);
+        self.expire_pending(now, wire, effects);
+        if let Some(id) = self.gate.overdue(now) {
+            let error = Error::timeout(Phase::Step, wire.config.step_patience)
+                .with_hint("answer every InteractStep with a snapshot or a patch");
+            if let Some(pending) = self.pending.remove(&id) {
+                self.end(id, pending.completion, error, wire, effects);
+            }
+            self.orphan(id, wire, effects);
+        } else if let Some(at) = self.gate.deadline() {
+            wire.wake_by(at, effects);
+        }
+        self.pump(wire, effects);
+    }
+
+    fn expire_queue(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
+        let (overdue, waiting) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|waiting| waiting.deadline <= now);
+        self.queue = waiting;
+        for waiting in &self.queue {
+            wire.wake_by(waiting.deadline, effects);
+        }
+        let overdue: VecDeque<_> = overdue;
+        for submission in overdue {
+            let error = Error::timeout(Phase::Send, submission.timeout)
+                .with_session(self.id)
+                .with_request(submission.id);
+            effects.finished.push((submission.completion, Err(error)));
+        }
+    }
+
+    fn expire_pending(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
+        let mut overdue = Vec::new();
+        for (id, pending) in &self.pending {
+            if pending.deadline <= now {
+                overdue.push(*id);
+            } else {
+                wire.wake_by(pending.deadline, effects);
+            }
+        }
+        for id in overdue {
+            if let Some(pending) = self.pending.remove(&id) {
+                let error = Error::timeout(Phase::Reply, pending.timeout).with_hint(
+                    "the renderer drops a message it cannot read without a word: check its fields",
+                );
+                self.end(id, pending.completion, error, wire, effects);
+                self.abandon(id, pending.answer);
+                self.orphan(id, wire, effects);
+            }
+        }
+    }
+
+    fn close_unconfirmed(&mut self, patience: Duration, effects: &mut Effects<C>) {
+        effects.suspect = true;
+        let error = Error::timeout(Phase::Close, patience).with_session(self.id);
+        let state = std::mem::replace(&mut self.state, State::Over(closed(self.id)));
+        if let State::Closing { waiters, .. } = state {
+            let told = waiters
+                .into_iter()
+                .map(|waiter| (waiter, Err(error.clone())));
+            effects.finished.extend(told);
+        }
+        self.over(None, effects);
+    }
+
+    pub(super) fn renderer_gone(
+        &mut self,
+        error: &Error,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        match self.state {
+            State::Open => {
+                let error = error.clone().with_session(self.id);
+                self.fail(error, SessionEvent::RendererExited, wire, effects);
+            }
+            State::Closing { .. } => self.confirm_close(effects),
+            State::Over(_) => {}
+        }
+    }
+
+    /// The session ends against its owner's will.
+    fn fail(
+        &mut self,
+        error: Error,
+        last: impl FnOnce(Error) -> SessionEvent,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        self.end_all(&error, wire, effects);
+        let state = std::mem::replace(&mut self.state, State::Over(error.clone()));
+        if let State::Closing { waiters, .. } = state {
+            let done = waiters
+                .into_iter()
+                .map(|waiter| (waiter, Ok(Outcome::Closed)));
+            effects.finished.extend(done);
+        }
+        self.over(Some(last(error)), effects);
+    }
+
+    fn over(&mut self, last: Option<SessionEvent>, effects: &mut Effects<C>) {
+        self.events.finish(last);
+        effects.wakers.extend(self.reader.take());
+        effects.released.push(self.id);
+    }
+
+    /// Ends everything that waits.
+    fn end_all(&mut self, error: &Error, wire: &mut Wire, effects: &mut Effects<C>) {
+        for (id, pending) in std::mem::take(&mut self.pending) {
+            self.end(id, pending.completion, error.clone(), wire, effects);
+        }
+        for submission in std::mem::take(&mut self.queue) {
+            let completion = Some(submission.completion);
+            self.end(submission.id, completion, error.clone(), wire, effects);
+        }
+    }
+
+    /// Ends a request that has left the books: its caller is told, or its owner.
+    fn end(
+        &mut self,
+        id: RequestId,
+        completion: Option<C>,
+        error: Error,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        let error = error.with_session(self.id).with_request(id);
+        match completion {
+            Some(completion) => effects.finished.push((completion, Err(error))),
+            None => {
+                let event = SessionEvent::InteractFailed { id, error };
+                self.tell(event, wire, effects);
+            }
+        }
+    }
+
+    pub(super) fn add_to(&self, load: &mut LinkLoad) {
+        load.sessions += usize::from(!self.is_over());
+        load.pending += self.pending.len();
+        load.queued += self.queue.len();
+    }
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+/// The code and text of a `session_error`: under `data` in 0.7.1, under `value` later.
+pub(super) fn complaint(transport: &dyn Transport, payload: &[u8]) -> (String, String) {
+    #[derive(Deserialize)]
+    struct Complaint {
+        #[serde(alias = "value")]
+        data: Body,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        code: String,
+        #[serde(default, alias = "message")]
+        error: String,
+    }
+    match decode_payload::<Complaint>(transport, payload) {
+        Ok(Complaint { data }) => (data.code, data.error),
+        Err(error) => ("unknown".into(), error.to_string()),
+    }
+}

@@ -1,0 +1,221 @@
+//! Who may open a session: as many as the pool holds, the rest in the order they came.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::{Error, ErrorKind, Phase};
+
+/// The pool's places for sessions. `C` is handed back when waiting for one ends.
+#[derive(Debug)]
+pub struct Slots<C> {
+    max: usize,
+    used: usize,
+    waiting: VecDeque<Waiting<C>>,
+    next: u64,
+    closed: Option<Error>,
+}
+
+/// Names one wait for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// What became of the wish for a place.
+#[derive(Debug)]
+pub enum Acquired<C> {
+    /// Here it is; the completion was not needed.
+    Now(C),
+    /// Somebody will hand the completion back.
+    Later(Ticket),
+}
+
+#[derive(Debug)]
+struct Waiting<C> {
+    ticket: Ticket,
+    deadline: Instant,
+    patience: Duration,
+    completion: C,
+}
+
+impl<C> Slots<C> {
+    /// `max` places, all free.
+    pub fn new(max: usize) -> Self {
+        Self {
+            max,
+            used: 0,
+            waiting: VecDeque::new(),
+            next: 0,
+            closed: None,
+        }
+    }
+
+    /// Takes a place if one is free and nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PoolFull`], or what the pool was closed with.
+    pub fn try_acquire(&mut self) -> Result<(), Error> {
+        if let Some(error) = &self.closed {
+            return Err(error.clone());
+        }
+        if self.used < self.max && self.waiting.is_empty() {
+            self.used += 1;
+            return Ok(());
+        }
+        let message = format!("all {} sessions of the pool are in use", self.max);
+        Err(Error::new(ErrorKind::PoolFull, message)
+            .with_hint("end a session, raise max_sessions, or wait with register()"))
+    }
+
+    /// Takes a place, now or later.
+    ///
+    /// # Errors
+    ///
+    /// What the pool was closed with.
+    pub fn acquire(
+        &mut self,
+        completion: C,
+        now: Instant,
+        patience: Duration,
+    ) -> Result<Acquired<C>, Error> {
+        match self.try_acquire() {
+            Ok(()) => Ok(Acquired::Now(completion)),
+            Err(error) if error.kind() != ErrorKind::PoolFull => Err(error),
+            Err(_) => {
+                let ticket = Ticket(self.next);
+                self.next += 1;
+                self.waiting.push_back(Waiting {
+                    ticket,
+                    deadline: now + patience,
+                    patience,
+                    completion,
+                });
+                Ok(Acquired::Later(ticket))
+            }
+        }
+    }
+
+    /// Gives a place back; it passes to the one who is returned, who waited longest.
+    #[must_use]
+    pub fn release(&mut self) -> Option<C> {
+        debug_assert!(self.used > 0, "a place was given back twice");
+        let next = self.waiting.pop_front();
+        if next.is_none() {
+            self.used = self.used.saturating_sub(1);
+        }
+        next.map(|waiting| waiting.completion)
+    }
+
+    /// Ends a wait. Nothing happens if it ended already.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        self.waiting.retain(|waiting| waiting.ticket != ticket);
+    }
+
+    /// Ends the waits whose deadline has passed by `now`; each is told why.
+    pub fn expire(&mut self, now: Instant) -> Vec<(C, Error)> {
+        let (overdue, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.deadline <= now);
+        self.waiting = waiting;
+        let told = overdue.into_iter().map(|waiting| {
+            let error = Error::timeout(Phase::Acquire, waiting.patience)
+                .with_hint("raise max_sessions or acquire_timeout, or look for sessions kept open");
+            (waiting.completion, error)
+        });
+        told.collect()
+    }
+
+    /// The earliest deadline.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.waiting.iter().map(|waiting| waiting.deadline).min()
+    }
+
+    /// Gives out no more places; those who wait are handed back.
+    #[must_use]
+    pub fn close(&mut self, error: Error) -> Vec<C> {
+        self.closed = Some(error);
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        waiting.map(|waiting| waiting.completion).collect()
+    }
+
+    /// Places taken.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Those who wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn places_pass_on_in_the_order_of_asking() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        assert!(matches!(
+            slots.acquire("a", now, PATIENCE),
+            Ok(Acquired::Now("a"))
+        ));
+        for name in ["b", "c", "d"] {
+            assert!(matches!(
+                slots.acquire(name, now, PATIENCE),
+                Ok(Acquired::Later(_))
+            ));
+        }
+        assert_eq!(slots.release(), Some("b"));
+        assert_eq!(slots.used(), 1);
+        assert_eq!(slots.try_acquire().unwrap_err().kind(), ErrorKind::PoolFull);
+        assert_eq!(slots.release(), Some("c"));
+        assert_eq!(slots.release(), Some("d"));
+        assert_eq!(slots.release(), None);
+        assert_eq!(slots.used(), 0);
+    }
+
+    #[test]
+    fn whoever_gives_up_is_passed_over() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        slots.try_acquire().unwrap();
+        let Ok(Acquired::Later(first)) = slots.acquire("a", now, PATIENCE) else {
+            panic!("the pool is full");
+        };
+        let later = now + PATIENCE / 2;
+        assert!(matches!(
+            slots.acquire("b", later, PATIENCE),
+            Ok(Acquired::Later(_))
+        ));
+        slots.cancel(first);
+        assert_eq!(slots.deadline(), Some(later + PATIENCE));
+        assert!(slots.expire(now + PATIENCE).is_empty());
+        let expired = slots.expire(later + PATIENCE);
+        assert_eq!(expired.len(), 1);
+        assert_eq!(expired[0].1.phase(), Some(Phase::Acquire));
+        assert_eq!(slots.release(), None);
+    }
+
+    #[test]
+    fn a_closed_pool_gives_nothing_out() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        slots.try_acquire().unwrap();
+        assert!(matches!(
+            slots.acquire("a", now, PATIENCE),
+            Ok(Acquired::Later(_))
+        ));
+        assert_eq!(
+            slots.close(Error::new(ErrorKind::PoolClosed, "shut down")),
+            ["a"]
+        );
+        assert_eq!(slots.release(), None);
+        assert_eq!(
+            slots.try_acquire().unwrap_err().kind(),
+            ErrorKind::PoolClosed
+        );
+    }
+}

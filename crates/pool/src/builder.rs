@@ -1,0 +1,430 @@
+//! How a pool is described.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plushie_pool_core::link::LinkConfig;
+use plushie_pool_core::{Error, ErrorKind, Mode, RestartPolicy, Transport};
+use plushie_pool_renderer::{
+    AppSettings, ChildProcess, Connector, Discovery, Grace, RendererConfig,
+};
+use serde::Serialize;
+
+use crate::choice::{RendererMode, Sharing, WireFormat};
+use crate::engine::{Engine, EngineConfig};
+use crate::fleet::Fleet;
+use crate::io_thread;
+use crate::pool::{PoolShared, SessionPool};
+use crate::registry;
+
+/// Describes a pool; [`start`](Self::start) makes it.
+#[must_use = "a pool is made by `start`"]
+pub struct Builder {
+    name: Option<String>,
+    mode: RendererMode,
+    custom_mode: Option<Box<dyn Mode>>,
+    format: WireFormat,
+    transport: Option<Arc<dyn Transport>>,
+    renderer: Option<PathBuf>,
+    renderer_args: Vec<OsString>,
+    renderer_env: Vec<(OsString, OsString)>,
+    connector: Option<Arc<dyn Connector>>,
+    settings: Option<Arc<AppSettings>>,
+    max_sessions: usize,
+    sharing: Sharing,
+    restart: RestartPolicy,
+    timeout: Duration,
+    acquire_timeout: Duration,
+    launch_timeout: Duration,
+    close_timeout: Duration,
+    grace: Grace,
+    event_capacity: Option<usize>,
+    invalid: Option<Error>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            name: None,
+            mode: RendererMode::default(),
+            custom_mode: None,
+            format: WireFormat::default(),
+            transport: None,
+            renderer: None,
+            renderer_args: Vec::new(),
+            renderer_env: Vec::new(),
+            connector: None,
+            settings: None,
+            max_sessions: 8,
+            sharing: Sharing {
+                renderers: 1,
+                recycle_after: None,
+            },
+            restart: RestartPolicy::default(),
+            timeout: Duration::from_secs(30),
+            acquire_timeout: Duration::from_secs(60),
+            launch_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(5),
+            grace: Grace::default(),
+            event_capacity: None,
+            invalid: None,
+        }
+    }
+
+    /// The renderer's binary. By default it is looked for: `PLUSHIE_BINARY_PATH`, what
+    /// `cargo plushie build` leaves behind, `bin/plushie-renderer`, `PATH`.
+    pub fn renderer(mut self, path: impl Into<PathBuf>) -> Self {
+        self.renderer = Some(path.into());
+        self
+    }
+
+    /// Arguments for the renderer in front of the pool's own, as for a binary that is a
+    /// renderer only when told so.
+    pub fn renderer_args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.renderer_args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a variable to the renderer's environment, which otherwise has only those of the
+    /// pool's own that concern a renderer: display, locale, graphics drivers, `RUST_LOG`.
+    pub fn renderer_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.renderer_env.push((name.into(), value.into()));
+        self
+    }
+
+    /// How renderers are reached, in place of starting a binary.
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Some(Arc::new(connector));
+        self
+    }
+
+    /// What renderers do; [`RendererMode::Mock`] by default.
+    pub fn mode(mut self, mode: RendererMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// A mode of one's own, in place of [`mode`](Self::mode).
+    pub fn custom_mode(mut self, mode: impl Mode) -> Self {
+        self.custom_mode = Some(Box::new(mode));
+        self
+    }
+
+    /// How messages are written; [`WireFormat::Msgpack`] by default.
+    pub fn format(mut self, format: WireFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// A wire format of one's own, in place of [`format`](Self::format).
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// How many sessions may be open at once, at least 1; 8 by default.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// A name by which [`SessionPool::named`] finds the pool, unique among those running.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// App settings that every session starts with: anything that serialises as a map.
+    pub fn settings(mut self, settings: impl Serialize + Send + Sync + 'static) -> Self {
+        self.settings = Some(Arc::new(settings));
+        self
+    }
+
+    /// Over how many renderers to spread sessions, where one serves many; 1 by default.
+    pub fn renderers(mut self, renderers: usize) -> Self {
+        self.sharing.renderers = renderers;
+        self
+    }
+
+    /// After how many sessions a renderer that serves many is replaced by a fresh one, without
+    /// a session noticing; 10,000 by default. It dies of its own after some 32,700.
+    pub fn recycle_after(mut self, sessions: u64) -> Self {
+        self.sharing.recycle_after = Some(sessions);
+        self
+    }
+
+    /// How often renderers that die are replaced.
+    pub fn restart(mut self, policy: RestartPolicy) -> Self {
+        self.restart = policy;
+        self
+    }
+
+    /// How long a request waits, to be sent and to be answered; 30 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long [`SessionPool::register`] waits for a free session; 60 s by default.
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.acquire_timeout = timeout;
+        self
+    }
+
+    /// How long a renderer may take from being started to being of use; 30 s by default.
+    pub fn launch_timeout(mut self, timeout: Duration) -> Self {
+        self.launch_timeout = timeout;
+        self
+    }
+
+    /// How long a renderer may take to confirm that a session is closed; 5 s by default. One
+    /// that takes longer gets no more sessions.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// How long a renderer may take to stop, before it is told again and then killed.
+    pub fn grace(mut self, grace: Grace) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How many events may wait for a session's owner, at least 1; 1,024 by default, and
+    /// 16 MiB in any case. Past it the oldest are dropped, and
+    /// [`SessionEvent::Lagged`](crate::SessionEvent::Lagged) says how many.
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = Some(events);
+        self
+    }
+
+    /// Takes what the plushie SDKs' users set in the environment:
+    ///
+    /// | variable | sets |
+    /// |---|---|
+    /// | `PLUSHIE_TEST_BACKEND` | [`mode`](Self::mode): `mock`, `headless`, `windowed` |
+    /// | `PLUSHIE_TEST_MAX_SESSIONS` | [`max_sessions`](Self::max_sessions) |
+    /// | `PLUSHIE_TEST_TIMEOUT` | multiplies all timeouts set so far |
+    ///
+    /// A variable that is set but makes no sense is an error when the pool is started.
+    pub fn from_env(self) -> Self {
+        self.from_vars(|name| env::var_os(name))
+    }
+
+    fn from_vars(mut self, var: impl Fn(&str) -> Option<OsString>) -> Self {
+        if let Err(error) = self.take_vars(var) {
+            self.invalid = Some(error);
+        }
+        self
+    }
+
+    fn take_vars(&mut self, var: impl Fn(&str) -> Option<OsString>) -> Result<(), Error> {
+        let text = |name: &str| {
+            var(name)
+                .map(|value| {
+                    value
+                        .into_string()
+                        .map_err(|_| senseless(name, "is not UTF-8"))
+                })
+                .transpose()
+        };
+        if let Some(mode) = text("PLUSHIE_TEST_BACKEND")? {
+            let parsed = mode.parse();
+            self.mode = parsed
+                .map_err(|error: Error| senseless("PLUSHIE_TEST_BACKEND", &error.to_string()))?;
+        }
+        if let Some(sessions) = text("PLUSHIE_TEST_MAX_SESSIONS")? {
+            self.max_sessions = sessions.parse().map_err(|_| {
+                let problem = format!("is {sessions:?}, not a number of sessions");
+                senseless("PLUSHIE_TEST_MAX_SESSIONS", &problem)
+            })?;
+        }
+        if let Some(factor) = text("PLUSHIE_TEST_TIMEOUT")? {
+            let parsed = factor.parse().ok();
+            let sensible = |factor: &f64| factor.is_finite() && (0.001..=1000.0).contains(factor);
+            let by = parsed.filter(sensible).ok_or_else(|| {
+                let problem = format!("is {factor:?}, not a factor between 0.001 and 1000");
+                senseless("PLUSHIE_TEST_TIMEOUT", &problem)
+            })?;
+            for timeout in [
+                &mut self.timeout,
+                &mut self.acquire_timeout,
+                &mut self.launch_timeout,
+                &mut self.close_timeout,
+            ] {
+                *timeout = timeout.mul_f64(by);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the pool, and the renderers it needs from the start.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) if the description makes no sense, or needs a feature
+    /// that is not compiled in; [`RendererNotFound`](ErrorKind::RendererNotFound) with where
+    /// it was looked for; [`Launch`](ErrorKind::Launch), [`Handshake`](ErrorKind::Handshake)
+    /// or a timeout of either phase, with what the renderer said. Nothing is left running
+    /// then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the pool.
+    pub async fn start(self) -> Result<SessionPool, Error> {
+        let shared = self.build()?;
+        if let Err(error) = shared.engine.launch_initial().await {
+            shared.engine.close();
+            shared.engine.over().await;
+            return Err(error);
+        }
+        Ok(SessionPool::new(shared))
+    }
+
+    fn build(mut self) -> Result<Arc<PoolShared>, Error> {
+        self.check()?;
+        let mode = match self.custom_mode.take() {
+            Some(mode) => mode,
+            None => self.mode.build(&self.sharing)?,
+        };
+        let transport = match self.transport.take() {
+            Some(transport) => transport,
+            None => self.format.build()?,
+        };
+        let connector = match self.connector.take() {
+            Some(connector) => connector,
+            None => Arc::new(self.child_process()?),
+        };
+        connector.check()?;
+
+        let mut link = LinkConfig::new(transport.clone(), mode.addressing(), mode.close());
+        link.close_patience = self.close_timeout;
+        link.events.count = self.event_capacity.unwrap_or(link.events.count);
+        let config = EngineConfig {
+            name: self.name,
+            mode: mode.name().to_owned(),
+            transport,
+            connector,
+            renderer: RendererConfig {
+                link,
+                args: mode.launch_args(self.max_sessions),
+                settings: self.settings.clone(),
+                launch_timeout: self.launch_timeout,
+                grace: self.grace,
+            },
+            settings: self.settings,
+            max_sessions: self.max_sessions,
+            initial_renderers: mode.initial_renderers(),
+            timeout: self.timeout,
+            acquire_timeout: self.acquire_timeout,
+        };
+        let fleet = Fleet::new(mode, self.restart);
+        let engine = io_thread::start(|io| Engine::new(config, fleet, io))?;
+        let shared = Arc::new(PoolShared { engine });
+        if let Some(name) = &shared.engine.config.name {
+            registry::add(name, &shared)?;
+        }
+        Ok(shared)
+    }
+
+    fn check(&mut self) -> Result<(), Error> {
+        if let Some(error) = self.invalid.take() {
+            return Err(error);
+        }
+        let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
+        if self.max_sessions == 0 {
+            return refuse("max_sessions is 0; a pool has at least one session");
+        }
+        if self.sharing.renderers == 0 {
+            return refuse("renderers is 0; a pool has at least one renderer");
+        }
+        if self.sharing.recycle_after == Some(0) {
+            return refuse("recycle_after is 0; a renderer serves at least one session");
+        }
+        if self.event_capacity == Some(0) {
+            return refuse("event_capacity is 0; then no event would ever arrive");
+        }
+        let process = self.renderer.is_some()
+            || !self.renderer_args.is_empty()
+            || !self.renderer_env.is_empty();
+        if self.connector.is_some() && process {
+            return refuse(
+                "both a connector and a renderer to start are given; the connector starts none",
+            );
+        }
+        Ok(())
+    }
+
+    fn child_process(&mut self) -> Result<ChildProcess, Error> {
+        let discovery = match self.renderer.take() {
+            Some(path) => Discovery::here().explicit(path),
+            None => Discovery::here(),
+        };
+        let mut process = ChildProcess::new(discovery.find()?)
+            .prefix_args(std::mem::take(&mut self.renderer_args));
+        for (name, value) in std::mem::take(&mut self.renderer_env) {
+            process = process.env(name, value);
+        }
+        Ok(process)
+    }
+}
+
+fn senseless(variable: &str, problem: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("{variable}: {problem}"))
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("mode", &self.mode)
+            .field("format", &self.format)
+            .field("max_sessions", &self.max_sessions)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> Result<Builder, Error> {
+        let var = |asked: &str| (asked == name).then(|| OsString::from(value));
+        let mut builder = Builder::new().from_vars(var);
+        builder.check().map(|()| builder)
+    }
+
+    #[test]
+    fn the_environment_is_taken_at_its_word() {
+        assert_eq!(
+            with("PLUSHIE_TEST_BACKEND", "windowed").unwrap().mode,
+            RendererMode::Windowed
+        );
+        assert_eq!(
+            with("PLUSHIE_TEST_MAX_SESSIONS", "3").unwrap().max_sessions,
+            3
+        );
+        let slow = with("PLUSHIE_TEST_TIMEOUT", "2.5").unwrap();
+        assert_eq!(slow.timeout, Duration::from_secs(75));
+    }
+
+    #[test]
+    fn a_typo_in_the_environment_is_an_error_that_names_the_variable() {
+        for (name, value, says) in [
+            ("PLUSHIE_TEST_BACKEND", "moc", "mock, headless, windowed"),
+            ("PLUSHIE_TEST_MAX_SESSIONS", "many", "\"many\""),
+            ("PLUSHIE_TEST_MAX_SESSIONS", "0", "at least one"),
+            ("PLUSHIE_TEST_TIMEOUT", "NaN", "factor"),
+            ("PLUSHIE_TEST_TIMEOUT", "-1", "factor"),
+        ] {
+            let error = with(name, value).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            let text = error.to_string();
+            assert!(text.contains(says), "{name}={value}: {text}");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! What a pool does: gives out places, finds each session a renderer, and sees all of them off.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use plushie_pool_core::{
+    Acquired, Addressing, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
+};
+use plushie_pool_renderer::{AppSettings, Connector, End, Observer, Renderer, RendererConfig};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::fleet::{Fleet, Launch, Launched};
+
+/// One pool's state, shared by its handles, its sessions and its I/O thread.
+pub(crate) struct Engine {
+    pub(crate) config: EngineConfig,
+    slots: Mutex<Slots<SlotSender>>,
+    fleet: Mutex<Fleet>,
+    next_session: AtomicU64,
+    io: Handle,
+    waiting: Notify,
+    closing: watch::Sender<bool>,
+    over: watch::Sender<bool>,
+}
+
+/// What a pool was built with.
+pub(crate) struct EngineConfig {
+    pub(crate) name: Option<String>,
+    pub(crate) mode: String,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) renderer: RendererConfig,
+    pub(crate) settings: Option<Arc<AppSettings>>,
+    pub(crate) max_sessions: usize,
+    pub(crate) initial_renderers: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) acquire_timeout: Duration,
+}
+
+type SlotSender = oneshot::Sender<Result<Slot, Error>>;
+
+/// A session's place in the pool, given back when dropped.
+pub(crate) struct Slot(Option<Arc<Engine>>);
+
+/// A session's place on a renderer, given back when dropped.
+struct Seat {
+    engine: Option<Arc<Engine>>,
+    renderer: RendererId,
+    launched: Launched,
+}
+
+/// A session that was opened.
+pub(crate) struct Opened {
+    pub(crate) id: SessionId,
+    pub(crate) renderer: Renderer,
+}
+
+/// How often another renderer is tried when the one a session was to go to has just died.
+const ATTEMPTS: usize = 3;
+
+impl Engine {
+    pub(crate) fn new(config: EngineConfig, fleet: Fleet, io: Handle) -> Self {
+        Self {
+            slots: Mutex::new(Slots::new(config.max_sessions)),
+            fleet: Mutex::new(fleet),
+            next_session: AtomicU64::new(1),
+            io,
+            waiting: Notify::new(),
+            closing: watch::Sender::new(false),
+            over: watch::Sender::new(false),
+            config,
+        }
+    }
+
+    pub(crate) fn slots(&self) -> MutexGuard<'_, Slots<SlotSender>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves the pool until it is over; the future of its I/O thread.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut over = self.over.subscribe();
+        tokio::select! {
+            // Fails only without a sender, and `self` holds it.
+            _ = over.wait_for(|over| *over) => {}
+            () = self.expire_waits() => {}
+        }
+    }
+
+    async fn expire_waits(&self) {
+        loop {
+            let deadline = self.slots().deadline();
+            let passed = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = passed => {
+                    let expired = self.slots().expire(Instant::now());
+                    for (sender, error) in expired {
+                        let _ = sender.send(Err(error));
+                    }
+                }
+                () = self.waiting.notified() => {}
+            }
+        }
+    }
+
+    /// Launches the renderers the mode wants from the start, and waits for them.
+    pub(crate) async fn launch_initial(self: &Arc<Self>) -> Result<(), Error> {
+        let mut launched = Vec::new();
+        for _ in 0..self.config.initial_renderers {
+            let launch = self.fleet().launch()?;
+            launched.push(launch.tell.subscribe());
+            self.start_launch(launch);
+        }
+        for mut launched in launched {
+            settled(&mut launched).await?;
+        }
+        Ok(())
+    }
+
+    fn start_launch(self: &Arc<Self>, launch: Launch) {
+        self.io.spawn(self.clone().launch(launch));
+    }
+
+    async fn launch(self: Arc<Self>, launch: Launch) {
+        let Launch {
+            id,
+            not_before,
+            tell,
+        } = launch;
+        let mut closing = self.closing.subscribe();
+        if let Some(not_before) = not_before {
+            tokio::select! {
+                () = tokio::time::sleep_until(not_before.into()) => {}
+                _ = closing.wait_for(|closing| *closing) => {}
+            }
+        }
+        let observer = Arc::new(Watch {
+            engine: self.clone(),
+            renderer: id,
+        });
+        let config = self.config.renderer.clone();
+        let cancelled = async move {
+            let _ = closing.wait_for(|closing| *closing).await;
+            closed()
+        };
+        let started = Renderer::start(&*self.config.connector, config, observer, cancelled).await;
+        match started {
+            Ok(renderer) => {
+                tell.send_replace(Some(Ok(renderer.clone())));
+                // Both may have happened while nobody could tell the renderer.
+                if *self.closing.borrow() {
+                    renderer.abandon(&closed());
+                }
+                if let Some(unwanted) = self.fleet().done(id) {
+                    unwanted.stop();
+                }
+            }
+            Err(error) => {
+                self.forget(id);
+                tell.send_replace(Some(Err(error)));
+            }
+        }
+    }
+
+    fn forget(&self, renderer: RendererId) {
+        self.fleet().ended(renderer, None, false, Instant::now());
+        self.check_over();
+    }
+
+    /// Waits for a place in the pool.
+    pub(crate) async fn acquire(self: &Arc<Self>, patience: Duration) -> Result<Slot, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let acquired = self.slots().acquire(sender, Instant::now(), patience)?;
+        let ticket = match acquired {
+            Acquired::Now(_) => return Ok(Slot(Some(self.clone()))),
+            Acquired::Later(ticket) => ticket,
+        };
+        self.waiting.notify_one();
+        let wait = Wait {
+            engine: self,
+            ticket,
+        };
+        // The slot may arrive while this is dropped: then it is dropped with the channel.
+        let slot = receiver.await;
+        drop(wait);
+        slot.unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Result<Slot, Error> {
+        self.slots().try_acquire()?;
+        Ok(Slot(Some(self.clone())))
+    }
+
+    /// Opens a session in a place of the pool.
+    pub(crate) async fn open(self: &Arc<Self>, mut slot: Slot) -> Result<Opened, Error> {
+        let mut attempt = 1;
+        loop {
+            let mut seat = self.seat()?;
+            let renderer = settled(&mut seat.launched).await?;
+            let id = SessionId::new(self.next_session.fetch_add(1, Ordering::Relaxed));
+            match renderer.open(id) {
+                Ok(()) => {
+                    // From here on the renderer says when both are free again.
+                    seat.engine = None;
+                    slot.0 = None;
+                    return Ok(Opened { id, renderer });
+                }
+                Err(error) if error.kind() == ErrorKind::RendererExited && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    // The fleet has not heard of its end yet.
+                    self.fleet().retire(seat.renderer);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn seat(self: &Arc<Self>) -> Result<Seat, Error> {
+        let place = self.fleet().place()?;
+        if let Some(launch) = place.launch {
+            self.start_launch(launch);
+        }
+        Ok(Seat {
+            engine: Some(self.clone()),
+            renderer: place.renderer,
+            launched: place.launched,
+        })
+    }
+
+    fn give_back(self: &Arc<Self>) {
+        let next = self.slots().release();
+        if let Some(next) = next {
+            // If the other end is gone, the slot comes back and passes on.
+            let _ = next.send(Ok(Slot(Some(self.clone()))));
+        }
+    }
+
+    /// Takes no more sessions, ends those there are, and stops all renderers.
+    pub(crate) fn close(&self) {
+        let error = closed();
+        let waiting = self.slots().close(error.clone());
+        for sender in waiting {
+            let _ = sender.send(Err(error.clone()));
+        }
+        let renderers = self.fleet().close(&error);
+        self.closing.send_replace(true);
+        for renderer in renderers {
+            renderer.abandon(&error);
+        }
+        self.check_over();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    fn check_over(&self) {
+        if self.fleet().is_over() {
+            self.over.send_replace(true);
+        }
+    }
+
+    /// Waits until nothing of a closed pool is left.
+    pub(crate) async fn over(&self) {
+        let mut over = self.over.subscribe();
+        // Fails only without a sender, and `self` holds it.
+        let _ = over.wait_for(|over| *over).await;
+    }
+}
+
+/// The outcome of a launch.
+async fn settled(launched: &mut Launched) -> Result<Renderer, Error> {
+    match launched.wait_for(Option::is_some).await {
+        Ok(outcome) => outcome.clone().expect("waited for"),
+        // The launch was dropped with the I/O thread.
+        Err(_) => Err(closed()),
+    }
+}
+
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::PoolClosed, "the pool was shut down")
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(engine) = self.0.take() {
+            engine.give_back();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            let unused = engine.fleet().leave(self.renderer, true);
+            if let Some(unused) = unused {
+                unused.stop();
+            }
+        }
+    }
+}
+
+/// Somebody waits for a place, or stops waiting.
+struct Wait<'a> {
+    engine: &'a Engine,
+    ticket: Ticket,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.engine.slots().cancel(self.ticket);
+    }
+}
+
+/// Hears of one renderer.
+struct Watch {
+    engine: Arc<Engine>,
+    renderer: RendererId,
+}
+
+impl Observer for Watch {
+    fn released(&self, sessions: &[SessionId]) {
+        for _ in sessions {
+            let done = self.engine.fleet().leave(self.renderer, false);
+            if let Some(done) = done {
+                done.stop();
+            }
+            self.engine.give_back();
+        }
+    }
+
+    fn suspect(&self) {
+        let done = self.engine.fleet().retire(self.renderer);
+        if let Some(done) = done {
+            done.stop();
+        }
+    }
+
+    fn ended(&self, renderer: &Renderer, end: &End) {
+        let shared = self.engine.config.renderer.link.addressing == Addressing::BySession;
+        let counters = renderer.counters();
+        let ended = Some((end, counters));
+        self.engine
+            .fleet()
+            .ended(self.renderer, ended, shared, Instant::now());
+        self.engine.check_over();
+    }
+}

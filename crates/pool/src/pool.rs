@@ -1,0 +1,137 @@
+//! The pool, for those who want sessions.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plushie_pool_core::Error;
+
+use crate::builder::Builder;
+use crate::engine::{Engine, Slot};
+use crate::registry;
+use crate::session::Session;
+use crate::status::Status;
+
+/// Gives out isolated sessions on real renderers.
+///
+/// A cheap handle: clones share one pool, which ends when [`shutdown`](Self::shutdown) is
+/// called, or when the last handle and the last [`Session`] are dropped. It belongs to no
+/// runtime: it may be made in one, used in another, or kept in a `static`.
+#[derive(Clone)]
+pub struct SessionPool {
+    shared: Arc<PoolShared>,
+}
+
+/// Ends the pool with its last user.
+pub(crate) struct PoolShared {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl SessionPool {
+    /// Describes a pool: eight mock sessions over MessagePack, unless told otherwise.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The running pool that was given this name.
+    pub fn named(name: &str) -> Option<Self> {
+        registry::find(name).map(|shared| Self { shared })
+    }
+
+    pub(crate) fn new(shared: Arc<PoolShared>) -> Self {
+        Self { shared }
+    }
+
+    /// Opens a session. Waits its turn if all are in use, for as long as `acquire_timeout`,
+    /// and for the renderer to start, if a new one is needed.
+    ///
+    /// The renderer hears of the session with its first message.
+    ///
+    /// # Errors
+    ///
+    /// [`Timeout`](plushie_pool_core::ErrorKind::Timeout) of the acquire phase;
+    /// [`PoolClosed`](plushie_pool_core::ErrorKind::PoolClosed);
+    /// [`RestartsExhausted`](plushie_pool_core::ErrorKind::RestartsExhausted); or why a new
+    /// renderer could not be started.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the place in the queue, or in the pool, is given up.
+    pub async fn register(&self) -> Result<Session, Error> {
+        let engine = &self.shared.engine;
+        let slot = engine.acquire(engine.config.acquire_timeout).await?;
+        self.open(slot).await
+    }
+
+    /// Opens a session if one is free and nobody waits for it. May still wait for a renderer
+    /// to start.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolFull`](plushie_pool_core::ErrorKind::PoolFull), at once; otherwise as
+    /// [`register`](Self::register).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn try_register(&self) -> Result<Session, Error> {
+        let slot = self.shared.engine.try_acquire()?;
+        self.open(slot).await
+    }
+
+    async fn open(&self, slot: Slot) -> Result<Session, Error> {
+        let opened = self.shared.engine.open(slot).await?;
+        let session = Session::new(self.shared.clone(), opened);
+        session.send_settings().await?;
+        Ok(session)
+    }
+
+    /// What the pool is and does at this moment.
+    pub fn status(&self) -> Status {
+        Status::of(&self.shared.engine)
+    }
+
+    /// How long a request waits for its reply unless told otherwise.
+    pub fn timeout(&self) -> Duration {
+        self.shared.engine.config.timeout
+    }
+
+    /// Ends the pool for all its users: sessions and those who wait for one get
+    /// [`PoolClosed`](plushie_pool_core::ErrorKind::PoolClosed), renderers are stopped and
+    /// reaped. Returns when nothing is left of them; a renderer that does not obey is killed,
+    /// so that takes a few seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// None at present.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the pool ends whether the future is polled further or not.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.shared.engine.close();
+        self.shared.engine.over().await;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SessionPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.shared.engine.config;
+        f.debug_struct("SessionPool")
+            .field("name", &config.name)
+            .field("mode", &config.mode)
+            .field("format", &config.transport.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Never blocks: the I/O thread sees to the rest.
+impl Drop for PoolShared {
+    fn drop(&mut self) {
+        if let Some(name) = &self.engine.config.name {
+            registry::remove(name);
+        }
+        self.engine.close();
+    }
+}

@@ -1,0 +1,110 @@
+//! What a pool is and does, at one moment.
+
+use std::time::{Duration, Instant};
+
+use plushie_pool_core::RendererId;
+use plushie_pool_core::link::{LinkCounters, LinkLoad};
+
+use crate::engine::Engine;
+
+/// A snapshot of a pool. Its numbers belong together only roughly: the pool goes on while they
+/// are collected.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The name it was given.
+    pub name: Option<String>,
+    /// The mode's name.
+    pub mode: String,
+    /// The wire format's name.
+    pub format: String,
+    /// How many sessions may be open at once.
+    pub max_sessions: usize,
+    /// Sessions that are open, being opened or being closed.
+    pub sessions: usize,
+    /// Those who wait for a session.
+    pub waiting: usize,
+    /// Requests sent and not answered, over all renderers.
+    pub pending_requests: usize,
+    /// Messages waiting for their turn to be sent, over all renderers.
+    pub queued_messages: usize,
+    /// The renderers that are of use.
+    pub renderers: Vec<RendererStatus>,
+    /// Renderers launched since the pool started, failed launches included.
+    pub launches: u64,
+    /// Renderers that died by themselves since the pool started.
+    pub deaths: u64,
+    /// What all renderers, those that are gone included, have sent and received.
+    pub counters: LinkCounters,
+}
+
+/// One renderer of a pool.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RendererStatus {
+    /// Its name in the pool.
+    pub id: RendererId,
+    /// Its process, if the pool started it.
+    pub pid: Option<u32>,
+    /// The path or address it was reached by.
+    pub origin: String,
+    /// Its version, as it says.
+    pub version: String,
+    /// How long it has been of use.
+    pub age: Duration,
+    /// How long it took to be of use.
+    pub launch_time: Duration,
+    /// The sessions it has.
+    pub sessions: usize,
+    /// The sessions it has had, those it has now included.
+    pub served: u64,
+}
+
+impl Status {
+    pub(crate) fn of(engine: &Engine) -> Self {
+        let (sessions, waiting) = {
+            let slots = engine.slots();
+            (slots.used(), slots.waiting())
+        };
+        let (past, members) = {
+            let fleet = engine.fleet();
+            (fleet.past(), fleet.renderers().collect::<Vec<_>>())
+        };
+        let now = Instant::now();
+        let mut load = LinkLoad::default();
+        let mut counters = past.counters;
+        let mut renderers = Vec::new();
+        for (id, renderer, sessions, served) in members {
+            let its = renderer.load();
+            load.pending += its.pending;
+            load.queued += its.queued;
+            counters = counters + renderer.counters();
+            let identity = renderer.identity();
+            renderers.push(RendererStatus {
+                id,
+                pid: identity.pid,
+                origin: identity.origin.clone(),
+                version: identity.hello.version.clone(),
+                age: now.saturating_duration_since(identity.ready_at),
+                launch_time: identity.launch_time,
+                sessions,
+                served,
+            });
+        }
+        let config = &engine.config;
+        Self {
+            name: config.name.clone(),
+            mode: config.mode.clone(),
+            format: config.transport.name().to_owned(),
+            max_sessions: config.max_sessions,
+            sessions,
+            waiting,
+            pending_requests: load.pending,
+            queued_messages: load.queued,
+            renderers,
+            launches: past.launches,
+            deaths: past.deaths,
+            counters,
+        }
+    }
+}

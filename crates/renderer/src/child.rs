@@ -1,0 +1,213 @@
+//! A renderer started as a child process.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use plushie_pool_core::{Error, ErrorKind};
+use tokio::process::{Child, Command};
+
+use crate::discovery::require_program;
+use crate::{Connection, Connector, Discovery, Environment, Launch, Process};
+
+/// How often a start is tried again because the program's file is open for writing: it is
+/// being written, or another thread's child still holds a copy of the descriptor.
+const BUSY_RETRIES: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Starts a renderer as a child process, and speaks to it over its standard input and output.
+///
+/// The child gets an [`Environment`] and nothing else of its host's. Its three standard
+/// streams are pipes: a test runner would take an inherited one for a leak. It stays in the
+/// process group of its host: a test runner that kills the group must reach it.
+///
+/// # It ends with its host
+///
+/// However the host ends, the child sees the end of its input. On Linux a child that ignores
+/// this is killed too, by the parent-death signal. That signal belongs to the *thread* that
+/// started the child, so [`connect`](Connector::connect) has to be awaited on a thread that
+/// outlives the process: a child started on a thread of a worker pool dies with that thread.
+#[derive(Debug, Clone)]
+pub struct ChildProcess {
+    program: PathBuf,
+    prefix_args: Vec<OsString>,
+    args: Vec<OsString>,
+    additions: Environment,
+}
+
+impl ChildProcess {
+    /// Starts the program at this path. It is not searched for in `PATH`, and if relative, is
+    /// taken from the directory that is current now.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        let program = program.into();
+        Self {
+            // What cannot be made absolute (nothing at all) is found out by `check`.
+            program: std::path::absolute(&program).unwrap_or(program),
+            prefix_args: Vec::new(),
+            args: Vec::new(),
+            additions: Environment::default(),
+        }
+    }
+
+    /// Starts the renderer that [`Discovery::here`] finds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::RendererNotFound`], with every place that was looked at.
+    pub fn discover() -> Result<Self, Error> {
+        Discovery::here().find().map(Self::new)
+    }
+
+    /// Adds arguments in front of those of the launch: what makes the program a renderer, if
+    /// it is something else besides.
+    #[must_use]
+    pub fn prefix_args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.prefix_args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds arguments behind those of the launch.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable in the renderer's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.additions.set(name, value);
+        self
+    }
+
+    /// The program's path.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    async fn spawn(&self, launch: &Launch) -> io::Result<Child> {
+        let mut command = self.command(launch);
+        for _ in 0..BUSY_RETRIES {
+            match command.spawn() {
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+        command.spawn()
+    }
+
+    fn command(&self, launch: &Launch) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.prefix_args)
+            .args(&launch.args)
+            .args(&self.args)
+            .env_clear()
+            .envs(Environment::inherited().iter())
+            .envs(self.additions.iter())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        #[cfg(target_os = "linux")]
+        die_with_this_thread(&mut command);
+        command
+    }
+
+    fn launch_error(&self, error: &io::Error) -> Error {
+        let program = self.program.display();
+        if error.kind() == io::ErrorKind::NotFound
+            && let Err(missing) = require_program(&self.program, "")
+        {
+            return missing;
+        }
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "the file is there, so what is missing is the interpreter its first line names, \
+                 or its dynamic loader"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "make the file executable, on a file system that allows it"
+            }
+            io::ErrorKind::ExecutableFileBusy => {
+                "something has the file open for writing; let that end first"
+            }
+            _ => "check that the file is a program for this machine and that the system has room",
+        };
+        Error::new(
+            ErrorKind::Launch,
+            format!("cannot start the renderer {program}: {error}"),
+        )
+        .with_hint(hint)
+    }
+}
+
+#[async_trait]
+impl Connector for ChildProcess {
+    fn describe(&self) -> String {
+        self.program.display().to_string()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        require_program(&self.program, "")
+    }
+
+    /// Starts the process. The environment is read now, so that it is as it is when the
+    /// renderer starts, not as it was when the pool was described.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::RendererNotFound`] if there is no program at the path,
+    /// [`ErrorKind::Launch`] with the system's reason if it cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O and time enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it only ever waits while there is no process yet.
+    async fn connect(&self, launch: &Launch) -> Result<Connection, Error> {
+        let mut child = self
+            .spawn(launch)
+            .await
+            .map_err(|error| self.launch_error(&error))?;
+        let stdin = child.stdin.take().expect("stdin was asked to be a pipe");
+        let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+        let process = Process::new(child);
+        tracing::debug!(
+            pid = process.pid(),
+            program = %self.program.display(),
+            args = ?launch.args,
+            "started a renderer"
+        );
+        Ok(Connection::new(stdout, stdin).with_process(process))
+    }
+}
+
+/// Has the system kill the child when the thread that starts it ends.
+#[cfg(target_os = "linux")]
+fn die_with_this_thread(command: &mut Command) {
+    use rustix::io::Errno;
+    use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+
+    let host = getpid();
+    let in_child = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // If the host died before that, no signal will come. A host in another pid namespace
+        // has no id here, and cannot be asked about.
+        match getppid() {
+            Some(parent) if parent != host => Err(Errno::SRCH.into()),
+            _ => Ok(()),
+        }
+    };
+    // SAFETY: between fork and exec, in what may be a copy of a process with many threads,
+    // this makes two system calls. It allocates nothing, takes no lock and cannot panic.
+    unsafe {
+        command.pre_exec(in_child);
+    }
+}

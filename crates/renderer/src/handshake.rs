@@ -1,0 +1,247 @@
+//! The first words between the pool and a renderer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use plushie_pool_core::{
+    Addressing, Envelope, Error, ErrorKind, FrameDecoder, Header, Phase, Transport, decode_payload,
+};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::config::{AppSettings, RendererConfig};
+use crate::connector::{Connection, Credential};
+
+/// The version of the protocol this pool speaks.
+pub(crate) const PROTOCOL_VERSION: u64 = 1;
+
+/// What a renderer says of itself when it starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Hello {
+    /// `plushie-renderer`, or the name of a custom build.
+    #[serde(default)]
+    pub name: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// `mock`, `headless`, `windowed`.
+    #[serde(default)]
+    pub mode: String,
+    /// What draws: `tiny-skia`, ...
+    #[serde(default)]
+    pub backend: String,
+    /// The version of the protocol it speaks.
+    #[serde(default, alias = "protocol")]
+    pub protocol_version: Option<u64>,
+}
+
+/// A renderer's output while it is read.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) buffer: BytesMut,
+    pub(crate) decoder: Box<dyn FrameDecoder>,
+}
+
+/// How much is asked of the renderer's output at a time.
+pub(crate) const READ: usize = 64 * 1024;
+
+/// Exchanges settings and hello, and, with a renderer of one session, a query and its answer:
+/// a windowed renderer without a display says hello and dies a moment later.
+///
+/// Not bounded in time.
+pub(crate) async fn shake_hands(
+    connection: &mut Connection,
+    config: &RendererConfig,
+) -> Result<(Hello, Input), Error> {
+    let transport = &*config.link.transport;
+    let mut input = Input {
+        buffer: BytesMut::new(),
+        decoder: transport.decoder(),
+    };
+    let settings = settings(config.settings.as_ref(), connection.credential.as_ref());
+    write(connection, &encode(transport, &settings, None)?).await?;
+    let hello = hello(transport, &next(connection, &mut input, transport).await?)?;
+    if config.link.addressing == Addressing::Single {
+        prove_ready(connection, &mut input, transport).await?;
+    }
+    Ok((hello, input))
+}
+
+#[derive(Serialize)]
+struct Settings<'a> {
+    r#type: &'static str,
+    settings: Inner<'a>,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    protocol_version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(flatten)]
+    app: Option<&'a AppSettings>,
+}
+
+fn settings<'a>(
+    app: Option<&'a Arc<AppSettings>>,
+    credential: Option<&'a Credential>,
+) -> Settings<'a> {
+    Settings {
+        r#type: "settings",
+        settings: Inner {
+            protocol_version: PROTOCOL_VERSION,
+            token: credential.map(Credential::token),
+            app: app.map(|app| &**app),
+        },
+    }
+}
+
+fn encode(
+    transport: &dyn Transport,
+    message: &impl Serialize,
+    id: Option<&str>,
+) -> Result<Bytes, Error> {
+    transport.encode(Header { session: "", id }, message)
+}
+
+async fn write(connection: &mut Connection, frame: &[u8]) -> Result<(), Error> {
+    let written = async {
+        connection.writer.write_all(frame).await?;
+        connection.writer.flush().await
+    };
+    // It may have said why before it hung up: what it said is read next.
+    if let Err(error) = written.await {
+        tracing::debug!(%error, "the renderer reads no settings");
+    }
+    Ok(())
+}
+
+/// The next payload.
+async fn next(
+    connection: &mut Connection,
+    input: &mut Input,
+    transport: &dyn Transport,
+) -> Result<Bytes, Error> {
+    loop {
+        if let Some(payload) = input.decoder.decode(&mut input.buffer)? {
+            return Ok(payload);
+        }
+        input.buffer.reserve(READ);
+        let read = connection.reader.read_buf(&mut input.buffer).await;
+        match read {
+            Ok(0) => return Err(hung_up(&input.buffer, transport)),
+            Ok(_) => {}
+            Err(error) => {
+                let message = format!("the renderer's output cannot be read: {error}");
+                return Err(Error::new(ErrorKind::Handshake, message));
+            }
+        }
+    }
+}
+
+fn hung_up(rest: &[u8], transport: &dyn Transport) -> Error {
+    let message = if rest.is_empty() {
+        "the renderer closed its output without a word".to_owned()
+    } else {
+        format!(
+            "the renderer closed its output after saying {:?}, which is no whole {} message",
+            excerpt(rest),
+            transport.name(),
+        )
+    };
+    Error::new(ErrorKind::Handshake, message).with_hint("is it a plushie renderer?")
+}
+
+fn hello(transport: &dyn Transport, payload: &Bytes) -> Result<Hello, Error> {
+    let envelope = first(transport, payload)?;
+    if envelope.kind != "hello" {
+        let message = format!(
+            "the renderer's first message is {:?}, not hello: {:?}",
+            envelope.kind,
+            excerpt(payload)
+        );
+        return Err(
+            Error::new(ErrorKind::Handshake, message).with_hint("is it a plushie renderer?")
+        );
+    }
+    let hello: Hello = decode_payload(transport, payload)?;
+    if hello.protocol_version != Some(PROTOCOL_VERSION) {
+        let theirs = match hello.protocol_version {
+            Some(version) => format!("version {version}"),
+            None => "no version it names".to_owned(),
+        };
+        let message = format!(
+            "the renderer speaks {theirs} of the protocol, the pool version {PROTOCOL_VERSION}"
+        );
+        return Err(Error::new(ErrorKind::Handshake, message)
+            .with_hint("use versions of the renderer and of plushie-pool that fit together"));
+    }
+    Ok(hello)
+}
+
+/// The envelope of what must be a renderer's message.
+fn first<'a>(transport: &dyn Transport, payload: &'a [u8]) -> Result<Envelope<'a>, Error> {
+    let envelope = transport.envelope(payload).map_err(|error| {
+        let message = format!(
+            "the renderer said {:?}, which is no {} message: {error}",
+            excerpt(payload),
+            transport.name()
+        );
+        Error::new(ErrorKind::Handshake, message).with_hint("is it a plushie renderer?")
+    })?;
+    if envelope.kind == "error" {
+        #[derive(Deserialize)]
+        struct Refusal {
+            message: String,
+        }
+        let refusal = decode_payload::<Refusal>(transport, payload)?;
+        let message = format!("the renderer refused to start: {}", refusal.message);
+        return Err(Error::new(ErrorKind::Handshake, message));
+    }
+    Ok(envelope)
+}
+
+/// Waits for the answer to a query; what comes before it concerns no session yet.
+async fn prove_ready(
+    connection: &mut Connection,
+    input: &mut Input,
+    transport: &dyn Transport,
+) -> Result<(), Error> {
+    #[derive(Serialize)]
+    struct Query {
+        r#type: &'static str,
+        target: &'static str,
+        selector: Selector,
+    }
+    #[derive(Serialize)]
+    struct Selector {}
+
+    let query = Query {
+        r#type: "query",
+        target: "find",
+        selector: Selector {},
+    };
+    write(connection, &encode(transport, &query, Some("~0"))?).await?;
+    loop {
+        let payload = next(connection, input, transport).await?;
+        if first(transport, &payload)?.kind == "query_response" {
+            return Ok(());
+        }
+    }
+}
+
+/// What to say when all this took longer than it may.
+pub(crate) fn too_slow(since: Instant, input: &str) -> Error {
+    Error::timeout(Phase::Handshake, since.elapsed()).with_hint(format!(
+        "{input} started, but does not answer like a plushie renderer; raise launch_timeout if \
+         the machine is slow"
+    ))
+}
+
+/// The beginning of something that may be anything.
+fn excerpt(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(120)];
+    String::from_utf8_lossy(start).into_owned()
+}

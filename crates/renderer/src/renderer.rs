@@ -1,0 +1,321 @@
+//! One running renderer, for those who have something to say to it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use plushie_pool_core::link::{
+    Effects, Link, LinkCounters, LinkLoad, Outcome, SessionEvent, Submission,
+};
+use plushie_pool_core::{Error, RequestId, SessionId};
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::config::RendererConfig;
+use crate::connector::Connector;
+use crate::handshake::Hello;
+use crate::output::{Output, Written};
+use crate::supervise;
+
+/// Ends a wait: told the outcome of what it was submitted with.
+pub type Completion = oneshot::Sender<Result<Outcome, Error>>;
+
+/// Is told what happens to a renderer and its sessions, on whichever thread it happens. It
+/// must neither block nor panic, and may call the renderer.
+pub trait Observer: Send + Sync + 'static {
+    /// These sessions no longer occupy the renderer; each is named once.
+    fn released(&self, sessions: &[SessionId]);
+
+    /// The renderer did not confirm in time that a session closed: it should get no new ones.
+    fn suspect(&self);
+
+    /// The renderer is gone and reaped; all its sessions were released before.
+    fn ended(&self, renderer: &Renderer, end: &End);
+}
+
+/// How a renderer ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// What its sessions were told.
+    pub error: Error,
+    /// Whether it was asked to end, rather than dying by itself.
+    pub asked: bool,
+}
+
+/// One renderer: a process or a connection. A cheap handle; the renderer runs until
+/// [`stop`](Self::stop), whether there are handles or not.
+///
+/// Apart from [`start`](Self::start) everything may be called from any thread, inside a
+/// runtime or not, and never blocks.
+#[derive(Clone)]
+pub struct Renderer {
+    shared: Arc<Shared>,
+}
+
+/// What is known of a renderer from its start.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The path or address.
+    pub origin: String,
+    /// The process, if it was started by the pool.
+    pub pid: Option<u32>,
+    /// What it said of itself.
+    pub hello: Hello,
+    /// When it was of use.
+    pub ready_at: Instant,
+    /// How long it took from being started to being of use.
+    pub launch_time: Duration,
+}
+
+pub(crate) struct Shared {
+    link: Mutex<Link<Completion>>,
+    output: Mutex<Output>,
+    pub(crate) identity: Identity,
+    pub(crate) observer: Arc<dyn Observer>,
+    /// Something can be written again.
+    pub(crate) writable: Arc<Notify>,
+    /// The earliest deadline moved forward.
+    pub(crate) rearm: Notify,
+    /// The renderer closed its input.
+    pub(crate) deaf: Notify,
+    /// The renderer is to end.
+    pub(crate) stop: Notify,
+    pub(crate) end: watch::Sender<Option<End>>,
+}
+
+impl Renderer {
+    /// Starts a renderer and waits until it is of use. The tasks that serve it are spawned on
+    /// the runtime this is awaited in, which must outlive it.
+    ///
+    /// # Errors
+    ///
+    /// What the connector says, or
+    /// [`ErrorKind::Handshake`](plushie_pool_core::ErrorKind::Handshake), or a
+    /// [`Timeout`](plushie_pool_core::ErrorKind::Timeout) of either phase; with the exit
+    /// status and the last lines of stderr if there was a process, which is stopped and
+    /// reaped by then. What `cancelled` gives, if that comes first.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O and time enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future kills a process that was started, and leaves the runtime to reap it.
+    pub async fn start(
+        connector: &dyn Connector,
+        config: RendererConfig,
+        observer: Arc<dyn Observer>,
+        cancelled: impl Future<Output = Error>,
+    ) -> Result<Self, Error> {
+        supervise::start(connector, config, observer, cancelled).await
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Adds a session.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::open`].
+    pub fn open(&self, session: SessionId) -> Result<(), Error> {
+        self.shared.link().open(session)
+    }
+
+    /// Sends a message as soon as it may go.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::submit`].
+    pub fn submit(
+        &self,
+        session: SessionId,
+        submission: Submission<Completion>,
+    ) -> Result<(), Error> {
+        self.shared
+            .with_link(|link, effects| link.submit(session, submission, effects))
+    }
+
+    /// Nobody waits for a submission any more: see [`Link::cancel`].
+    pub fn cancel(&self, session: SessionId, request: RequestId) {
+        self.shared
+            .with_link(|link, effects| link.cancel(session, request, effects));
+    }
+
+    /// Closes a session: see [`Link::close`].
+    pub fn close(&self, session: SessionId, completion: Option<Completion>) {
+        let now = Instant::now();
+        self.shared
+            .with_link(|link, effects| link.close(session, completion, now, effects));
+    }
+
+    /// The session's owner is gone: see [`Link::forget`].
+    pub fn forget(&self, session: SessionId) {
+        let now = Instant::now();
+        self.shared
+            .with_link(|link, effects| link.forget(session, now, effects));
+    }
+
+    /// The session's next event: see [`Link::poll_event`].
+    pub fn poll_event(
+        &self,
+        session: SessionId,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<SessionEvent>> {
+        self.shared.link().poll_event(session, context)
+    }
+
+    /// Asks the renderer to end. Its sessions end with the error it ends with.
+    pub fn stop(&self) {
+        self.shared.stop.notify_one();
+    }
+
+    /// As [`stop`](Self::stop), but its sessions end at once, with `error`.
+    pub fn abandon(&self, error: &Error) {
+        self.shared
+            .with_link(|link, effects| link.fail(error, effects));
+        self.stop();
+    }
+
+    /// Waits until the renderer is gone and reaped; after [`stop`](Self::stop) that is bounded
+    /// by the grace it was started with.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn ended(&self) -> End {
+        let mut end = self.shared.end.subscribe();
+        let end = end.wait_for(Option::is_some).await;
+        let end = end.expect("the sender is in `shared`, which this handle holds");
+        end.clone().expect("waited for")
+    }
+
+    /// What is known of it from its start.
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// What it has sent and received.
+    pub fn counters(&self) -> LinkCounters {
+        self.shared.link().counters()
+    }
+
+    /// What it has to do at this moment.
+    pub fn load(&self) -> LinkLoad {
+        self.shared.link().load()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: RendererConfig,
+        identity: Identity,
+        observer: Arc<dyn Observer>,
+        stream: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+    ) -> Self {
+        let writable = Arc::new(Notify::new());
+        Self {
+            link: Mutex::new(Link::new(config.link)),
+            output: Mutex::new(Output::new(stream, writable.clone())),
+            identity,
+            observer,
+            writable,
+            rearm: Notify::new(),
+            deaf: Notify::new(),
+            stop: Notify::new(),
+            end: watch::Sender::new(None),
+        }
+    }
+
+    /// The link. A panic under the lock is a defect of the pool; the others go on as well as
+    /// they can.
+    pub(crate) fn link(&self) -> MutexGuard<'_, Link<Completion>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to the link, writes what that gave to write, and carries out the rest.
+    pub(crate) fn with_link<T>(
+        &self,
+        act: impl FnOnce(&mut Link<Completion>, &mut Effects<Completion>) -> T,
+    ) -> T {
+        let mut effects = Effects::default();
+        let (result, unsent) = {
+            let mut link = self.link();
+            let result = act(&mut link, &mut effects);
+            (result, link.has_unsent())
+        };
+        if unsent {
+            self.flush(&mut effects);
+        }
+        self.carry_out(effects);
+        result
+    }
+
+    /// Writes what there is to write, unless somebody else is at it, who will.
+    fn flush(&self, effects: &mut Effects<Completion>) {
+        // Whoever holds the output looks for more after letting go of it; so what is unsent
+        // now is written by them or by us.
+        while let Ok(mut output) = self.output.try_lock() {
+            let mut bytes = 0;
+            self.link().transmit(output.frames());
+            let written = output.write(&mut bytes);
+            drop(output);
+            let mut link = self.link();
+            link.transmitted(bytes, effects);
+            if written != Written::All || !link.has_unsent() {
+                if written == Written::Closed {
+                    self.deaf.notify_one();
+                }
+                return;
+            }
+        }
+    }
+
+    /// Goes on writing after the renderer had no room.
+    pub(crate) fn resume(&self) {
+        let mut effects = Effects::default();
+        self.flush(&mut effects);
+        self.carry_out(effects);
+    }
+
+    /// Lets the renderer see the end of its input, once what it was sent is written.
+    pub(crate) fn close_output(&self) {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        self.link().transmit(output.frames());
+        output.write(&mut 0);
+        output.close();
+    }
+
+    fn carry_out(&self, effects: Effects<Completion>) {
+        for (completion, result) in effects.finished {
+            // Whoever dropped the other end does not want to know.
+            let _ = completion.send(result);
+        }
+        for waker in effects.wakers {
+            waker.wake();
+        }
+        if effects.rearm {
+            self.rearm.notify_one();
+        }
+        if effects.exiting {
+            self.stop.notify_one();
+        }
+        if effects.suspect {
+            self.observer.suspect();
+        }
+        if !effects.released.is_empty() {
+            self.observer.released(&effects.released);
+        }
+    }
+}
+
+impl fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renderer")
+            .field("identity", &self.shared.identity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,320 @@
+//! The tasks behind a renderer, from its start to its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plushie_pool_core::{Error, ErrorKind, Exit, Phase};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::config::RendererConfig;
+use crate::connector::{Connection, Connector, Launch};
+use crate::handshake::{self, Input, READ};
+use crate::process::{Grace, Process};
+use crate::renderer::{End, Identity, Observer, Renderer, Shared};
+use crate::stderr::StderrTail;
+
+/// How long after the end of one sign of life the others are waited for: output that is still
+/// in the pipe, the exit status, the last lines of stderr. All three come at once from a
+/// process that died; a grandchild that holds the pipes keeps them from ending.
+const LAST_SIGNS: Duration = Duration::from_millis(50);
+
+pub(crate) async fn start(
+    connector: &dyn Connector,
+    config: RendererConfig,
+    observer: Arc<dyn Observer>,
+    cancelled: impl Future<Output = Error>,
+) -> Result<Renderer, Error> {
+    let since = Instant::now();
+    let origin = connector.describe();
+    let format = config
+        .link
+        .transport
+        .launch_args()
+        .iter()
+        .map(|arg| (*arg).to_owned());
+    let launch = Launch::new(config.args.iter().cloned().chain(format));
+    let mut connection = timeout(config.launch_timeout, connector.connect(&launch))
+        .await
+        .map_err(|_| Error::timeout(Phase::Launch, since.elapsed()).with_hint(origin.clone()))??;
+
+    let remaining = config.launch_timeout.saturating_sub(since.elapsed());
+    let greeting = tokio::select! {
+        greeting = handshake::shake_hands(&mut connection, &config) => greeting,
+        () = tokio::time::sleep(remaining) => Err(handshake::too_slow(since, &origin)),
+        error = cancelled => Err(error),
+    };
+    let (hello, input) = match greeting {
+        Ok(greeting) => greeting,
+        Err(error) => return Err(give_up(connection, error, config.grace).await),
+    };
+    let Connection {
+        reader,
+        writer,
+        process,
+        ..
+    } = connection;
+    let identity = Identity {
+        origin,
+        pid: process.as_ref().map(Process::pid),
+        hello,
+        ready_at: Instant::now(),
+        launch_time: since.elapsed(),
+    };
+    tracing::debug!(?identity, "renderer ready");
+    let grace = config.grace;
+    let shared = Arc::new(Shared::new(config, identity, observer, writer));
+    tokio::spawn(supervise(shared.clone(), reader, input, process, grace));
+    Ok(Renderer::new(shared))
+}
+
+/// Ends a renderer that never was one, and adds how it ended to the error. What it still has
+/// to say is not read: nothing it could say would be understood.
+async fn give_up(connection: Connection, error: Error, grace: Grace) -> Error {
+    let Connection {
+        mut reader,
+        writer,
+        process,
+        ..
+    } = connection;
+    drop(writer);
+    let Some(mut process) = process else {
+        return error;
+    };
+    // Its output is drained, since with it full a renderer does not see the end of its input.
+    let drain = async {
+        let _ = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
+        std::future::pending::<()>().await;
+    };
+    let exit = tokio::select! {
+        exit = process.stop(grace) => exit,
+        () = drain => Exit::Unknown,
+    };
+    process.stderr().ended(LAST_SIGNS).await;
+    error
+        .with_exit(exit)
+        .with_stderr(&process.stderr().snapshot())
+}
+
+/// Serves a renderer until it ends, one way or another, and sees to it that it does.
+async fn supervise(
+    shared: Arc<Shared>,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    input: Input,
+    mut process: Option<Process>,
+    grace: Grace,
+) {
+    let writing = tokio::spawn(resume_writing(shared.clone()));
+    let timing = tokio::spawn(expire(shared.clone()));
+    let mut reading = tokio::spawn(read(shared.clone(), reader, input));
+
+    let mut end = tokio::select! {
+        read = &mut reading => ending(read.ok()),
+        exit = exited(&mut process) => Ending::exited(exit),
+        () = shared.deaf.notified() => Ending::of("the renderer closed its input"),
+        () = shared.stop.notified() => Ending::asked(),
+    };
+    // Once its owners are told, nothing it still says matters; before, a reply may be on its
+    // way. A process that was asked to end takes the time it takes.
+    if !end.asked {
+        gather_last_signs(&mut end, &mut reading, &mut process).await;
+        tell(&shared, &end, process.as_ref()).await;
+    }
+    shared.close_output();
+    if let Some(process) = &mut process {
+        let exit = process.stop(grace).await;
+        end.exit.get_or_insert(exit);
+    }
+    if end.asked {
+        let _ = timeout(LAST_SIGNS, &mut reading).await;
+        tell(&shared, &end, process.as_ref()).await;
+    }
+    for task in [
+        writing.abort_handle(),
+        timing.abort_handle(),
+        reading.abort_handle(),
+    ] {
+        task.abort();
+    }
+    let error = end.error(&shared, &tail(process.as_ref()));
+    tracing::debug!(%error, asked = end.asked, "renderer ended");
+    let end = End {
+        error,
+        asked: end.asked,
+    };
+    shared.observer.ended(&Renderer::new(shared.clone()), &end);
+    shared.end.send_replace(Some(end));
+}
+
+/// Why a renderer is at its end.
+struct Ending {
+    kind: ErrorKind,
+    message: String,
+    exit: Option<Exit>,
+    asked: bool,
+}
+
+impl Ending {
+    fn of(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::RendererExited,
+            message: message.into(),
+            exit: None,
+            asked: false,
+        }
+    }
+
+    fn exited(exit: Exit) -> Self {
+        Self {
+            exit: Some(exit),
+            ..Self::of("the renderer is gone")
+        }
+    }
+
+    fn asked() -> Self {
+        Self {
+            asked: true,
+            ..Self::of("the renderer was stopped")
+        }
+    }
+
+    fn error(&self, shared: &Shared, stderr: &str) -> Error {
+        let message = match shared.link().last_words() {
+            Some(words) => format!("{}; it said: {words}", self.message),
+            None => self.message.clone(),
+        };
+        let error = Error::new(self.kind, message).with_stderr(stderr);
+        match self.exit {
+            Some(exit) => error.with_exit(exit),
+            None => error,
+        }
+    }
+}
+
+fn ending(read: Option<Result<(), Error>>) -> Ending {
+    match read {
+        Some(Ok(())) => Ending::of("the renderer is gone"),
+        Some(Err(error)) => Ending {
+            kind: error.kind(),
+            ..Ending::of(error.to_string())
+        },
+        None => Ending::of("the pool's reader of the renderer's output panicked"),
+    }
+}
+
+async fn exited(process: &mut Option<Process>) -> Exit {
+    match process {
+        Some(process) => process.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits a little for what belongs to the end that was noticed first.
+async fn gather_last_signs(
+    end: &mut Ending,
+    reading: &mut JoinHandle<Result<(), Error>>,
+    process: &mut Option<Process>,
+) {
+    if end.exit.is_some() && !reading.is_finished() {
+        let _ = timeout(LAST_SIGNS, reading).await;
+    }
+    match process {
+        Some(process) => {
+            if let Ok(exit) = timeout(LAST_SIGNS, process.wait()).await {
+                end.exit = Some(exit);
+            }
+            process.stderr().ended(LAST_SIGNS).await;
+        }
+        None => end.exit = Some(Exit::Disconnected),
+    }
+}
+
+/// Ends the renderer's sessions.
+async fn tell(shared: &Shared, end: &Ending, process: Option<&Process>) {
+    let error = end.error(shared, &tail(process));
+    shared.with_link(|link, effects| link.fail(&error, effects));
+}
+
+fn tail(process: Option<&Process>) -> String {
+    process
+        .map(Process::stderr)
+        .map(StderrTail::snapshot)
+        .unwrap_or_default()
+}
+
+/// Takes in what the renderer says, until it says no more.
+async fn read(
+    shared: Arc<Shared>,
+    mut reader: Box<dyn AsyncRead + Send + Unpin>,
+    mut input: Input,
+) -> Result<(), Error> {
+    let mut payloads = Vec::new();
+    loop {
+        let mut lost = None;
+        loop {
+            match input.decoder.decode(&mut input.buffer) {
+                Ok(Some(payload)) => payloads.push(payload),
+                Ok(None) => break,
+                Err(error) => {
+                    lost = Some(error);
+                    break;
+                }
+            }
+        }
+        if !payloads.is_empty() {
+            let now = Instant::now();
+            shared.with_link(|link, effects| {
+                for payload in payloads.drain(..) {
+                    link.receive(payload, now, effects);
+                }
+            });
+        }
+        if let Some(error) = lost {
+            return Err(error);
+        }
+        input.buffer.reserve(READ);
+        match reader.read_buf(&mut input.buffer).await {
+            Ok(0) if input.buffer.is_empty() => return Ok(()),
+            Ok(0) => {
+                let message = format!(
+                    "the renderer's output ended inside a message, {} bytes into it",
+                    input.buffer.len()
+                );
+                return Err(Error::new(ErrorKind::RendererExited, message));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let message = format!("the renderer's output cannot be read: {error}");
+                return Err(Error::new(ErrorKind::RendererExited, message));
+            }
+        }
+    }
+}
+
+async fn resume_writing(shared: Arc<Shared>) {
+    loop {
+        shared.writable.notified().await;
+        shared.resume();
+    }
+}
+
+/// Ends what has waited too long.
+async fn expire(shared: Arc<Shared>) {
+    loop {
+        let deadline = shared.link().deadline();
+        let passed = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = passed => {
+                let now = Instant::now();
+                shared.with_link(|link, effects| link.expire(now, effects));
+            }
+            () = shared.rearm.notified() => {}
+        }
+    }
+}

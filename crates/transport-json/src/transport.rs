@@ -1,0 +1,64 @@
+//! The format as a whole.
+
+use bytes::Bytes;
+use plushie_pool_core::framing::{Lines, excerpt};
+use plushie_pool_core::{
+    Envelope, Error, ErrorKind, FrameDecoder, Header, MAX_DEPTH, Read, Transport,
+};
+
+use crate::encode::encode;
+use crate::envelope::envelope;
+use crate::scan::nests_within;
+
+/// JSON, one object a line. Binary data is a string of base64.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Json;
+
+impl Transport for Json {
+    fn name(&self) -> &str {
+        "json"
+    }
+
+    fn launch_args(&self) -> &[&str] {
+        &["--json"]
+    }
+
+    fn decoder(&self) -> Box<dyn FrameDecoder> {
+        Box::new(Lines::default())
+    }
+
+    fn encode(
+        &self,
+        header: Header<'_>,
+        body: &dyn erased_serde::Serialize,
+    ) -> Result<Bytes, Error> {
+        encode(header, body)
+    }
+
+    fn envelope<'a>(&self, payload: &'a [u8]) -> Result<Envelope<'a>, Error> {
+        let envelope = envelope(payload).map_err(|error| unreadable(payload, &error))?;
+        if !nests_within(MAX_DEPTH, payload) {
+            let reason = format!("it nests deeper than {MAX_DEPTH} maps and arrays");
+            return Err(unreadable(payload, &reason));
+        }
+        Ok(envelope)
+    }
+
+    fn deserialize<'de>(&self, payload: &'de [u8], read: Read<'_, 'de>) -> Result<(), Error> {
+        // Its own limit on recursion is `MAX_DEPTH`.
+        let mut json = serde_json::Deserializer::from_slice(payload);
+        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
+            .map_err(|error| unreadable(payload, &error))?;
+        json.end().map_err(|error| unreadable(payload, &error))
+    }
+}
+
+fn unreadable(payload: &[u8], reason: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::Decode,
+        format!(
+            "cannot read the JSON message {}: {reason}",
+            excerpt(payload)
+        ),
+    )
+}

@@ -1,0 +1,65 @@
+//! From a message to a frame.
+
+use bytes::Bytes;
+use plushie_pool_core::framing::check_len;
+use plushie_pool_core::strict::Strict;
+use plushie_pool_core::{Error, ErrorKind, Header};
+
+/// The length in front of a frame.
+const PREFIX: usize = size_of::<u32>();
+/// The longest header a map can have.
+const MAP: usize = 5;
+
+pub(crate) fn encode(
+    header: Header<'_>,
+    body: &dyn erased_serde::Serialize,
+) -> Result<Bytes, Error> {
+    let mut out = vec![0; PREFIX + MAP];
+    write(&mut out, &"session")?;
+    write(&mut out, &header.session)?;
+    if let Some(id) = header.id {
+        write(&mut out, &"id")?;
+        write(&mut out, &id)?;
+    }
+    let start = out.len();
+    write(&mut out, body)?;
+
+    // Drop the body's own map header: what lies in front of it moves up to its entries, and a
+    // header that counts all of them goes before.
+    let mut entries = &out[start..];
+    let own = rmp::decode::read_map_len(&mut entries).map_err(|_| not_a_map())?;
+    let moved_by = out.len() - start - entries.len();
+    let count = own
+        .checked_add(1 + u32::from(header.id.is_some()))
+        .ok_or_else(not_a_map)?;
+    out.copy_within(PREFIX + MAP..start, PREFIX + MAP + moved_by);
+
+    let mut map = [0; MAP];
+    let mut room = &mut map[..];
+    rmp::encode::write_map_len(&mut room, count).expect("the room is for the longest header");
+    let used = MAP - room.len();
+    let map_at = PREFIX + MAP + moved_by - used;
+    out[map_at..][..used].copy_from_slice(&map[..used]);
+
+    let len = out.len() - map_at;
+    check_len(len)?;
+    let prefix = u32::try_from(len)
+        .expect("the limit is far below")
+        .to_be_bytes();
+    out[map_at - PREFIX..][..PREFIX].copy_from_slice(&prefix);
+    Ok(Bytes::from(out).slice(map_at - PREFIX..))
+}
+
+fn write(out: &mut Vec<u8>, value: &dyn erased_serde::Serialize) -> Result<(), Error> {
+    let mut msgpack = rmp_serde::Serializer::new(out).with_struct_map();
+    erased_serde::serialize(value, Strict::binary(&mut msgpack)).map_err(|error| {
+        Error::new(
+            ErrorKind::Encode,
+            format!("the message cannot be written as MessagePack: {error}"),
+        )
+    })
+}
+
+fn not_a_map() -> Error {
+    Error::new(ErrorKind::InvalidMessage, "the message is not a map")
+}

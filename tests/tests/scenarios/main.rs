@@ -1,0 +1,4 @@
+//! What a user of the pool goes through, on the real renderer.
+
+mod basics;
+mod support;
