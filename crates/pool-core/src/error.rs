@@ -9,7 +9,7 @@ use crate::{RequestId, SessionId};
 /// What went wrong, with the context a person needs to act on it.
 ///
 /// Cheap to clone: when a renderer dies, each of its requests gets the same account of it.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(Box<Report>);
 
@@ -98,7 +98,7 @@ pub enum Exit {
     Unknown,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Report {
     kind: ErrorKind,
     message: Arc<str>,
@@ -228,6 +228,13 @@ impl Error {
     /// The renderer's own code, such as `max_sessions_reached`.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
+    }
+}
+
+/// As written for people, since this is what `unwrap` shows them.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind())
     }
 }
 

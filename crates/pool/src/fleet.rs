@@ -68,7 +68,6 @@ impl Fleet {
         }
     }
 
-
     /// Finds a place for a session, and counts it as taken.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub struct Hello {
     #[serde(default)]
     pub backend: String,
     /// The version of the protocol it speaks.
-    #[serde(default, alias = "protocol")]
+    #[serde(default)]
     pub protocol_version: Option<u64>,
 }
 

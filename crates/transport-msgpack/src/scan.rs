@@ -124,11 +124,6 @@ impl<'a> Scanner<'a> {
                 Token::Other => None,
             };
             if let Some(values) = values {
-                // Each takes a byte at least: a length that lies is found out here, before
-                // anybody makes room for it.
-                if values > self.rest.len() as u64 {
-                    return Err(Malformed::Truncated);
-                }
                 // One more than its values, for itself.
                 *open.get_mut(depth).ok_or(Malformed::TooDeep)? = values + 1;
                 depth += 1;

@@ -4,10 +4,10 @@ use plushie_pool::{Builder, RendererMode, SessionPool, WireFormat};
 use serde_json::{Value, json};
 
 /// The real renderer, built with these tests.
-pub const RENDERER: &str = env!("CARGO_BIN_EXE_plushie-pool-test-renderer");
+pub(crate) const RENDERER: &str = env!("CARGO_BIN_EXE_plushie-pool-test-renderer");
 
 /// A pool on the real renderer.
-pub fn pool(mode: RendererMode, format: WireFormat) -> Builder {
+pub(crate) fn pool(mode: RendererMode, format: WireFormat) -> Builder {
     SessionPool::builder()
         .renderer(RENDERER)
         .mode(mode)
@@ -15,10 +15,8 @@ pub fn pool(mode: RendererMode, format: WireFormat) -> Builder {
 }
 
 /// A window with a button, a count, and a text field.
-pub fn counter(count: u64) -> Value {
-    let node = |id: &str, kind: &str, props: Value| {
-        json!({"id": id, "type": kind, "props": props, "children": []})
-    };
+pub(crate) fn counter(count: u64) -> Value {
+    let node = |id: &str, kind: &str, props: Value| json!({"id": id, "type": kind, "props": props, "children": []});
     json!({
         "id": "main", "type": "window", "props": {"title": "Counter"},
         "children": [{
@@ -32,22 +30,22 @@ pub fn counter(count: u64) -> Value {
     })
 }
 
-pub fn snapshot(tree: &Value) -> Value {
+pub(crate) fn snapshot(tree: &Value) -> Value {
     json!({"type": "snapshot", "tree": tree})
 }
 
 /// A patch that shows another count.
-pub fn show(count: u64) -> Value {
+pub(crate) fn show(count: u64) -> Value {
     json!({"type": "patch", "ops": [
         {"op": "update_props", "path": [0, 1], "props": {"content": count.to_string()}},
     ]})
 }
 
-pub fn find(id: &str) -> Value {
+pub(crate) fn find(id: &str) -> Value {
     json!({"type": "query", "target": "find", "selector": {"by": "id", "value": id}})
 }
 
-pub fn click(id: &str) -> Value {
+pub(crate) fn click(id: &str) -> Value {
     json!({"type": "interact", "action": "click", "selector": {"by": "id", "value": id}})
 }
 
