@@ -1,4 +1,23 @@
 //! The traits and state machines of `plushie-pool`, without I/O and without a clock.
+//!
+//! Whoever drives a state machine tells it what happened and what time it is, and carries out
+//! what it decides. A [`Link`](link::Link) is one renderer's traffic, [`Slots`] are the pool's
+//! places, a [`RestartBudget`] says whether a renderer that died is replaced:
+//!
+//! ```
+//! use plushie_pool_core::{ErrorKind, Slots};
+//!
+//! let mut slots = Slots::<()>::new(1);
+//! slots.try_acquire()?;
+//! assert_eq!(slots.try_acquire().unwrap_err().kind(), ErrorKind::PoolFull);
+//! assert_eq!(slots.release(), None); // nobody waited for it
+//! slots.try_acquire()?;
+//! # Ok::<(), plushie_pool_core::Error>(())
+//! ```
+//!
+//! The traits are what others implement: a [`Transport`] is a wire format, a [`Mode`] decides
+//! which renderer serves a session. The suites in [`conformance`] say whether an
+//! implementation is right.
 
 mod binary;
 pub mod conformance;

@@ -1,5 +1,98 @@
-//! (docs come last)
+//! Cheap, isolated test sessions on the real plushie renderer.
+//!
+//! A renderer process is expensive, a session inside it is cheap. A [`SessionPool`] starts the
+//! renderer once and runs many logical [`Session`]s over it, or, where a renderer can show only
+//! one live app, keeps one process for each session. The test does not see the difference.
+//!
+//! ```standalone_crate
+//! use plushie_pool::{RendererMode, SessionPool, WireFormat};
+//! use serde_json::{Value, json};
+//!
+//! async fn a_label_is_found() -> Result<(), plushie_pool::Error> {
+//!     let pool = SessionPool::builder()
+//!         .mode(RendererMode::Mock)
+//!         .format(WireFormat::Msgpack)
+//!         .max_sessions(8)
+//! #       .renderer(std::env::current_exe().expect("it is running"))
+//!         .start()
+//!         .await?;
+//!
+//!     let session = pool.register().await?;
+//!     let tree = json!({"id": "main", "type": "window", "props": {}, "children": [
+//!         {"id": "label", "type": "text", "props": {"content": "hello"}, "children": []},
+//!     ]});
+//!     session.send(&json!({"type": "snapshot", "tree": tree})).await?;
+//!
+//!     let query = json!({
+//!         "type": "query", "target": "find", "selector": {"by": "id", "value": "label"},
+//!     });
+//!     let reply: Value = session.request(&query, "query_response").await?.decode()?;
+//!     assert_eq!(reply["data"]["props"]["content"], "hello");
+//!
+//!     session.unregister().await?;
+//!     pool.shutdown().await
+//! }
+//!
+//! fn main() {
+//! #   // The renderer this example starts is the example itself.
+//! #   if std::env::args().any(|arg| arg == "--mock") {
+//! #       let app = plushie_widget_sdk::app::PlushieAppBuilder::new();
+//! #       return plushie_renderer::run(app).expect("the renderer runs");
+//! #   }
+//!     // Any executor will do: the pool has an I/O thread of its own.
+//!     futures::executor::block_on(a_label_is_found()).unwrap();
+//! }
+//! ```
+//!
+//! # What it promises
+//!
+//! - Every request ends exactly once: with its reply, an [`Error`] that says what happened, or
+//!   a timeout.
+//! - What goes wrong in one session stays there. When a renderer dies, its sessions are told
+//!   at once, with its exit status and the last lines of its stderr.
+//! - A session's place is given back however it ends: [`Session::unregister`], drop, panic,
+//!   a cancelled task.
+//! - No renderer outlives its pool, nor the process the pool is in, however that ends.
+//! - A pool belongs to no runtime: it may be made in one test and used in the next, kept in a
+//!   `static`, or used without async, see the feature `blocking`.
+//!
+//! # Features
+//!
+//! | feature | what it compiles in |
+//! |---|---|
+//! | `multiplexed` (default) | [`RendererMode::Mock`] and [`RendererMode::Headless`] |
+//! | `windowed` (default) | [`RendererMode::Windowed`] |
+//! | `msgpack` (default) | [`WireFormat::Msgpack`] |
+//! | `json` (default) | [`WireFormat::Json`] |
+//! | `blocking` | the module `blocking`: the same API without async |
+//!
+//! Features decide what is compiled in, never what runs: to choose what is not compiled in is
+//! an error that names the feature. With no features at all a pool runs with a [`Mode`], a
+//! [`Transport`] and a [`Connector`] of one's own: see [`Builder::custom_mode`],
+//! [`Builder::transport`], [`Builder::connector`].
+//!
+//! # Requests and their replies
+//!
+//! As plushie-renderer 0.7.1 has them. Everything else has no reply, and goes out with
+//! [`Session::send`].
+//!
+//! | request | reply | notes |
+//! |---|---|---|
+//! | `query` | `query_response` | `target` is `tree` or `find`; `data` is null when nothing matches |
+//! | `tree_hash` | `tree_hash_response` | |
+//! | `screenshot` | `screenshot_response` | empty in mock; a window that is not open yet is never answered for: wait for the event `window_opened` of a subscription to `on_window_open` |
+//! | `interact` | `interact_response` | its steps arrive as [`SessionEvent::InteractStep`]; see [`Session::send_interact`] |
+//! | `effect` | `effect_response` | |
+//! | `register_effect_stub`, `unregister_effect_stub` | `effect_stub_register_ack`, `effect_stub_unregister_ack` | matched by `kind` |
+//! | `system_query`, some `widget_op`s | `op_query_response` | matched by `tag` |
+//!
+//! # Binary data
+//!
+//! A field of type [`Binary`] goes out as `bin` in MessagePack and as base64 in JSON, and comes
+//! back the same way; so the same test passes on both.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod builder;
 mod choice;
 mod engine;

@@ -1,4 +1,20 @@
-//! (docs come last)
+//! One plushie renderer: finding it, starting it or connecting to it, shaking hands, moving
+//! bytes, and seeing it off. The only crate of `plushie-pool` that starts processes or touches
+//! a socket.
+//!
+//! ```
+//! use plushie_pool_core::ErrorKind;
+//! use plushie_pool_renderer::Discovery;
+//!
+//! // A renderer that was asked for by name is never replaced by another one.
+//! let missing = Discovery::here().explicit("/no/such/renderer").find().unwrap_err();
+//! assert_eq!(missing.kind(), ErrorKind::RendererNotFound);
+//! println!("{missing}");
+//! ```
+//!
+//! A [`Connector`] is the seam for how bytes reach a renderer: [`ChildProcess`] starts one,
+//! [`Tcp`] and `UnixSocket` connect to one that listens, and a test may hand over pipes in
+//! memory ([`Connection::new`]). [`Renderer::start`] does the rest.
 
 mod child;
 mod config;

@@ -290,6 +290,13 @@ impl Shared {
     }
 
     fn carry_out(&self, effects: Effects<Completion>) {
+        // Places first: who is told that a session ended may count on its place.
+        if effects.suspect {
+            self.observer.suspect();
+        }
+        if !effects.released.is_empty() {
+            self.observer.released(&effects.released);
+        }
         for (completion, result) in effects.finished {
             // Whoever dropped the other end does not want to know.
             let _ = completion.send(result);
@@ -302,12 +309,6 @@ impl Shared {
         }
         if effects.exiting {
             self.stop.notify_one();
-        }
-        if effects.suspect {
-            self.observer.suspect();
-        }
-        if !effects.released.is_empty() {
-            self.observer.released(&effects.released);
         }
     }
 }

@@ -71,9 +71,14 @@ impl Peer {
             return coverage.saw("unreadable");
         }
         let thread = self.sessions.entry(session).or_default();
-        assert!(!thread.reset, "{session} was sent {} behind a reset", envelope.kind);
+        assert!(
+            !thread.reset,
+            "{session} was sent {} behind a reset",
+            envelope.kind
+        );
         thread.reset = envelope.kind == "reset";
-        let text = |field: Option<std::borrow::Cow<'_, str>>| field.unwrap_or_default().into_owned();
+        let text =
+            |field: Option<std::borrow::Cow<'_, str>>| field.unwrap_or_default().into_owned();
         thread.queue.push_back(Incoming {
             kind: envelope.kind.into_owned(),
             id: envelope.id.map(Into::into),
@@ -82,8 +87,14 @@ impl Peer {
         });
         // A reset may come on top: the session is over, and answers nothing else.
         let waiting = thread.queue.len() - usize::from(thread.reset);
-        assert!(waiting <= self.window, "{waiting} messages wait in {session}");
-        assert!(thread.queue.len() < CHANNEL, "the queue of {session} sticks");
+        assert!(
+            waiting <= self.window,
+            "{waiting} messages wait in {session}"
+        );
+        assert!(
+            thread.queue.len() < CHANNEL,
+            "the queue of {session} sticks"
+        );
         if waiting == self.window {
             coverage.saw("window full");
         }

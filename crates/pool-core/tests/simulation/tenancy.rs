@@ -86,7 +86,10 @@ impl Tenancy {
     pub(crate) fn expire(&mut self, now: Instant, coverage: &mut Coverage) {
         for (session, error) in self.slots.expire(now) {
             assert!(matches!(error.kind(), ErrorKind::Timeout(_)));
-            let at = self.waiting.iter().position(|waiting| waiting.session == session);
+            let at = self
+                .waiting
+                .iter()
+                .position(|waiting| waiting.session == session);
             let gone = self.waiting.remove(at.expect("it waited")).unwrap();
             assert!(gone.until <= now, "{session} was sent away early");
             coverage.saw("acquire timed out");
