@@ -47,8 +47,8 @@ fn a_session_the_renderer_never_heard_of_closes_without_a_word() {
 fn either_confirmation_closes_and_the_other_changes_nothing() {
     let reset = |rig: &mut Rig, _| reset_response(rig);
     let closed = |rig: &mut Rig, s| rig.event(s, "session_closed");
-    let orders: [&[fn(&mut Rig, SessionId)]; 4] =
-        [&[reset, closed], &[closed, reset], &[reset], &[closed]];
+    type Confirm = fn(&mut Rig, SessionId);
+    let orders: [&[Confirm]; 4] = [&[reset, closed], &[closed, reset], &[reset], &[closed]];
     for confirmations in orders {
         let (mut rig, s) = closing();
         for confirm in confirmations {

@@ -1,0 +1,180 @@
+//! `plushie-pool demo`: a counter in each of several sessions at once.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use futures::executor::block_on;
+use futures::future::join_all;
+use plushie_pool::{Builder, RendererMode, RendererStatus, SessionPool, Status, WireFormat};
+
+use crate::counter::Counter;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::renderer;
+use crate::report::{self, Report, SessionReport};
+
+/// Run a small counter app in several sessions at once, and check all that the renderer answers
+///
+/// Each session shows the app, clicks its button, receives the event, patches the count and
+/// reads it back; at the end the renderer's whole tree is compared with what it was told. The
+/// exit code is 0 if everything was as expected, 1 if something was not, 2 if the command
+/// line or the environment makes no sense.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = ENVIRONMENT)]
+pub(crate) struct Demo {
+    /// mock (everything but drawing), headless (draws into memory) or windowed (real windows,
+    /// each with a renderer of its own) [default: mock]
+    #[arg(long)]
+    mode: Option<RendererMode>,
+
+    /// How messages are written: msgpack or json [default: msgpack]
+    #[arg(long)]
+    format: Option<WireFormat>,
+
+    /// How many sessions to run at once [default: 8]
+    #[arg(long, value_name = "N")]
+    sessions: Option<NonZeroUsize>,
+
+    /// How often each session clicks its button
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    clicks: u32,
+
+    /// The renderer's binary [default: the renderer inside this command, if it is built with
+    /// one, else the one that is found as plushie's SDKs do]
+    #[arg(long, value_name = "PATH")]
+    renderer: Option<PathBuf>,
+
+    /// Where to save what each session shows at the end, as s1.png, s2.png, ...; not in mock
+    /// mode, which draws nothing
+    #[arg(long, value_name = "DIR")]
+    screenshots: Option<PathBuf>,
+
+    /// Print one JSON object in place of the table:
+    /// {"ok":true,"sessions":[{"id":"s1","round_trips":21,"ms":3.2,"ok":true}]}, with "error"
+    /// where something is not ok
+    #[arg(long)]
+    json: bool,
+}
+
+const ENVIRONMENT: &str = "\
+Environment, where no option says otherwise:
+  PLUSHIE_TEST_BACKEND       --mode
+  PLUSHIE_TEST_MAX_SESSIONS  --sessions
+  PLUSHIE_TEST_TIMEOUT       a factor for all timeouts";
+
+impl Demo {
+    pub(crate) fn run(&self) -> ExitCode {
+        let outcome = block_on(self.in_a_pool());
+        report::publish(&outcome, self.json)
+    }
+
+    async fn in_a_pool(&self) -> Result<Report, Failure> {
+        let pool = self.pool()?.start().await?;
+        let outcome = self.in_sessions(&pool).await;
+        let stopped = pool.shutdown().await;
+        let report = outcome?;
+        stopped?;
+        Ok(report)
+    }
+
+    fn pool(&self) -> Result<Builder, Failure> {
+        let mut pool = SessionPool::builder().from_env();
+        if let Some(mode) = self.mode {
+            pool = pool.mode(mode);
+        }
+        if let Some(format) = self.format {
+            pool = pool.format(format);
+        }
+        if let Some(sessions) = self.sessions {
+            pool = pool.max_sessions(sessions.get());
+        }
+        renderer::choose(pool, self.renderer.as_deref())
+    }
+
+    async fn in_sessions(&self, pool: &SessionPool) -> Result<Report, Failure> {
+        // What the environment has said is known only now.
+        let Status {
+            mode,
+            format,
+            max_sessions: sessions,
+            ..
+        } = pool.status();
+        self.prepare_screenshots(&mode)?;
+
+        eprintln!(
+            "{sessions} sessions, {mode} over {format}, {} clicks each",
+            self.clicks
+        );
+        let progress = Progress::of_clicks(self.clicks, sessions);
+        let start = Instant::now();
+        let all = (0..sessions).map(|_| self.in_session(pool, &progress));
+        Ok(Report {
+            sessions: join_all(all).await,
+            time: start.elapsed(),
+        })
+    }
+
+    fn prepare_screenshots(&self, mode: &str) -> Result<(), Failure> {
+        let Some(directory) = &self.screenshots else {
+            return Ok(());
+        };
+        if mode == RendererMode::Mock.to_string() {
+            return Err(Failure::Usage(
+                "there are no --screenshots in mock mode, which draws nothing; \
+                 choose --mode headless or --mode windowed",
+            ));
+        }
+        fs::create_dir_all(directory).map_err(|source| Failure::Write {
+            path: directory.clone(),
+            source,
+        })
+    }
+
+    async fn in_session(&self, pool: &SessionPool, progress: &Progress) -> SessionReport {
+        let start = Instant::now();
+        let mut report = SessionReport::default();
+        let outcome = self.count(pool, progress, &mut report).await;
+        report.failure = outcome.err();
+        report.time = start.elapsed();
+        report
+    }
+
+    async fn count(
+        &self,
+        pool: &SessionPool,
+        progress: &Progress,
+        report: &mut SessionReport,
+    ) -> Result<(), Failure> {
+        let session = pool.register().await?;
+        report.id = Some(session.id());
+        let of_session = |renderer: &RendererStatus| renderer.pid == session.renderer_pid();
+        report.renderer = pool.status().renderers.into_iter().find(of_session);
+
+        let mut counter = Counter::new(&session);
+        let counted = self.count_with(&mut counter, progress).await;
+        report.round_trips = counter.round_trips();
+        let closed = session.unregister().await;
+        counted?;
+        Ok(closed?)
+    }
+
+    async fn count_with(
+        &self,
+        counter: &mut Counter<'_>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        counter.show().await?;
+        for _ in 0..self.clicks {
+            counter.click().await?;
+            progress.clicked();
+        }
+        counter.check_tree().await?;
+        if let Some(directory) = &self.screenshots {
+            counter.screenshot().await?.save_in(directory)?;
+        }
+        Ok(())
+    }
+}
