@@ -104,6 +104,12 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn it_is_a_mode() {
+        plushie_pool_core::conformance::mode(&mut Multiplexed::mock());
+        plushie_pool_core::conformance::mode(&mut Multiplexed::headless().renderers(3));
+    }
+
     fn view(id: u64, sessions: usize) -> RendererView {
         RendererView::new(RendererId::new(id), sessions, 0)
     }

@@ -41,6 +41,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_is_a_mode() {
+        plushie_pool_core::conformance::mode(&mut Windowed::new());
+    }
+
+    #[test]
     fn a_renderer_serves_one_session_in_its_life() {
         let mut mode = Windowed::new();
         let view = |id, served| RendererView::new(RendererId::new(id), 0, served);

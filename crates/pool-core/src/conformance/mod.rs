@@ -4,7 +4,9 @@
 //! message that names the implementation and what it should have done.
 
 mod harness;
+mod mode;
 mod samples;
 mod transport;
 
+pub use mode::mode;
 pub use transport::transport;
