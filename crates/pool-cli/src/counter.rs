@@ -1,14 +1,17 @@
 //! The app that each session runs: a count, and a button that raises it.
 
-use plushie_pool::{Session, SessionId};
+use std::time::Duration;
+
+use plushie_pool::{Session, SessionEvent, SessionId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::failure::Failure;
 use crate::screenshot::Screenshot;
 
-/// Of the window, where one is drawn. A real window's size is its display's to decide.
+/// Of the window. A display may give a real one another size.
 const WIDTH: u32 = 400;
 const HEIGHT: u32 = 300;
 
@@ -26,6 +29,10 @@ impl<'a> Counter<'a> {
             count: 0,
             round_trips: 0,
         }
+    }
+
+    pub(crate) fn session(&self) -> SessionId {
+        self.session.id()
     }
 
     /// Requests that were answered.
@@ -79,6 +86,29 @@ impl<'a> Counter<'a> {
             return Err(self.differs("the tree at the end", expected, data));
         }
         Ok(())
+    }
+
+    /// Waits for the frame that shows what the renderer has by now. A window's screenshot is its
+    /// last frame, without the texts that have changed since.
+    pub(crate) async fn drawn(&self, patience: Duration) -> Result<(), Failure> {
+        let frames = json!({"type": "subscribe", "kind": "on_animation_frame", "tag": "frame"});
+        self.session.send(&frames).await?;
+        let frame = timeout(patience, self.frame()).await;
+        frame.map_err(|_| {
+            let found = format!("drawn none in {patience:?}; is it hidden?");
+            self.differs("the window", "a frame", found)
+        })
+    }
+
+    async fn frame(&self) {
+        // If the session ends instead, the next request says why.
+        while let Some(event) = self.session.next_event().await {
+            if let SessionEvent::Event(event) = event
+                && event.family() == Some("animation_frame")
+            {
+                return;
+            }
+        }
     }
 
     pub(crate) async fn screenshot(&mut self) -> Result<Screenshot, Failure> {
@@ -141,7 +171,7 @@ fn tree(session: SessionId, count: u64) -> Value {
         node("count", "text", number, json!([])),
         node("increment", "button", button, json!([])),
     ]);
-    let window = json!({"title": title, "size": [WIDTH, HEIGHT]});
+    let window = json!({"title": title, "width": WIDTH, "height": HEIGHT});
     node(
         "main",
         "window",

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use futures::executor::block_on;
 use futures::future::join_all;
 use plushie_pool::{Builder, RendererMode, RendererStatus, SessionPool, Status, WireFormat};
+use tokio::runtime;
 
 use crate::counter::Counter;
 use crate::failure::Failure;
@@ -67,7 +67,12 @@ Environment, where no option says otherwise:
 
 impl Demo {
     pub(crate) fn run(&self) -> ExitCode {
-        let outcome = block_on(self.in_a_pool());
+        // Sessions need no runtime, but time does.
+        let runtime = runtime::Builder::new_current_thread().enable_time().build();
+        let outcome = match runtime {
+            Ok(runtime) => runtime.block_on(self.in_a_pool()),
+            Err(error) => Err(Failure::Runtime(error)),
+        };
         report::publish(&outcome, self.json)
     }
 
@@ -81,7 +86,7 @@ impl Demo {
     }
 
     fn pool(&self) -> Result<Builder, Failure> {
-        let mut pool = SessionPool::builder().from_env();
+        let mut pool = SessionPool::builder().with_env();
         if let Some(mode) = self.mode {
             pool = pool.mode(mode);
         }
@@ -105,16 +110,13 @@ impl Demo {
         self.prepare_screenshots(&mode)?;
 
         eprintln!(
-            "{sessions} sessions, {mode} over {format}, {} clicks each",
+            "{mode} mode over {format}, sessions: {sessions}, clicks in each: {}",
             self.clicks
         );
         let progress = Progress::of_clicks(self.clicks, sessions);
         let start = Instant::now();
         let all = (0..sessions).map(|_| self.in_session(pool, &progress));
-        Ok(Report {
-            sessions: join_all(all).await,
-            time: start.elapsed(),
-        })
+        Ok(Report::new(join_all(all).await, start.elapsed()))
     }
 
     fn prepare_screenshots(&self, mode: &str) -> Result<(), Failure> {
@@ -154,7 +156,7 @@ impl Demo {
         report.renderer = pool.status().renderers.into_iter().find(of_session);
 
         let mut counter = Counter::new(&session);
-        let counted = self.count_with(&mut counter, progress).await;
+        let counted = self.count_with(&mut counter, pool, progress).await;
         report.round_trips = counter.round_trips();
         let closed = session.unregister().await;
         counted?;
@@ -164,6 +166,7 @@ impl Demo {
     async fn count_with(
         &self,
         counter: &mut Counter<'_>,
+        pool: &SessionPool,
         progress: &Progress,
     ) -> Result<(), Failure> {
         counter.show().await?;
@@ -173,7 +176,11 @@ impl Demo {
         }
         counter.check_tree().await?;
         if let Some(directory) = &self.screenshots {
-            counter.screenshot().await?.save_in(directory)?;
+            if pool.status().mode == RendererMode::Windowed.to_string() {
+                counter.drawn(pool.timeout()).await?;
+            }
+            let file = directory.join(format!("{}.png", counter.session()));
+            counter.screenshot().await?.save(file)?;
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ pub(crate) enum Failure {
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
 
+    #[error("cannot set up timers: {0}")]
+    Runtime(io::Error),
+
     #[cfg(feature = "embedded-renderer")]
     #[error("cannot start this command as a renderer: {0}; name one with --renderer")]
     NoSelf(io::Error),

@@ -12,9 +12,17 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 
 pub(crate) struct Report {
-    pub(crate) sessions: Vec<SessionReport>,
-    /// Of all sessions together, from the first that opens to the last that is closed.
-    pub(crate) time: Duration,
+    sessions: Vec<SessionReport>,
+    /// Of all sessions together.
+    time: Duration,
+}
+
+impl Report {
+    pub(crate) fn new(mut sessions: Vec<SessionReport>, time: Duration) -> Self {
+        // Those that could not be opened come last.
+        sessions.sort_by_key(|session| (session.id.is_none(), session.id));
+        Self { sessions, time }
+    }
 }
 
 #[derive(Default)]
@@ -105,7 +113,7 @@ impl fmt::Display for Report {
             .sum();
         write!(
             f,
-            "\n{} sessions, {round_trips} round trips in {:.1} ms",
+            "\nsessions: {}, round trips: {round_trips}, wall time: {:.1} ms",
             self.sessions.len(),
             ms(self.time),
         )?;
@@ -118,13 +126,13 @@ impl fmt::Display for Report {
         let versions: BTreeSet<_> = renderers().map(|renderer| &*renderer.version).collect();
         let pids: BTreeSet<_> = renderers().filter_map(|renderer| renderer.pid).collect();
         if !versions.is_empty() {
-            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
             let versions: Vec<_> = versions.into_iter().collect();
+            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
             write!(
                 f,
-                "; renderer {}, pid {}",
+                ", renderer: {} (pid {})",
                 versions.join(", "),
-                pids.join(", ")
+                pids.join(" ")
             )?;
         }
         writeln!(f)

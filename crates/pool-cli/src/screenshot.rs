@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use plushie_pool::Binary;
 use serde::Deserialize;
@@ -13,7 +13,6 @@ use crate::failure::Failure;
 /// A `screenshot_response`.
 #[derive(Deserialize)]
 pub(crate) struct Screenshot {
-    name: String,
     width: u32,
     height: u32,
     /// Left out by a renderer that has drawn nothing.
@@ -27,9 +26,8 @@ impl Screenshot {
         pixels > 0 && pixels.checked_mul(4) == u64::try_from(self.rgba.len()).ok()
     }
 
-    /// Writes it as a PNG file, whose name is the screenshot's.
-    pub(crate) fn save_in(&self, directory: &Path) -> Result<(), Failure> {
-        let path = directory.join(format!("{}.png", self.name));
+    /// Writes it as a PNG file.
+    pub(crate) fn save(&self, path: PathBuf) -> Result<(), Failure> {
         self.write(&path)
             .map_err(|source| Failure::Write { path, source })
     }

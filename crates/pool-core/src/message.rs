@@ -154,7 +154,7 @@ struct WireText(Bytes);
 impl WireText {
     /// `text`, which shares the memory of `payload` if it lies in it. A transport may also
     /// answer with a constant.
-    fn of(payload: &Bytes, text: &Cow<'_, str>) -> Self {
+    fn of(payload: &Bytes, text: &str) -> Self {
         Self(match offset(payload, text.as_bytes()) {
             Some(_) => payload.slice_ref(text.as_bytes()),
             None => Bytes::copy_from_slice(text.as_bytes()),

@@ -211,11 +211,11 @@ impl Builder {
     /// | `PLUSHIE_TEST_TIMEOUT` | multiplies all timeouts set so far |
     ///
     /// A variable that is set but makes no sense is an error when the pool is started.
-    pub fn from_env(self) -> Self {
-        self.from_vars(|name| env::var_os(name))
+    pub fn with_env(self) -> Self {
+        self.with_vars(|name| env::var_os(name))
     }
 
-    fn from_vars(mut self, var: impl Fn(&str) -> Option<OsString>) -> Self {
+    fn with_vars(mut self, var: impl Fn(&str) -> Option<OsString>) -> Self {
         if let Err(error) = self.take_vars(var) {
             self.invalid = Some(error);
         }
@@ -394,7 +394,7 @@ mod tests {
 
     fn with(name: &'static str, value: &'static str) -> Result<Builder, Error> {
         let var = |asked: &str| (asked == name).then(|| OsString::from(value));
-        let mut builder = Builder::new().from_vars(var);
+        let mut builder = Builder::new().with_vars(var);
         builder.check().map(|()| builder)
     }
 

@@ -62,7 +62,8 @@ pub(crate) async fn shake_hands(
     };
     let settings = settings(config.settings.as_ref(), connection.credential.as_ref());
     write(connection, &encode(transport, &settings, None)?).await?;
-    let hello = hello(transport, &next(connection, &mut input, transport).await?)?;
+    let first = next(connection, &mut input, transport).await;
+    let hello = hello(transport, &first.map_err(before_hello)?)?;
     if config.link.addressing == Addressing::Single {
         prove_ready(connection, &mut input, transport).await?;
     }
@@ -141,9 +142,20 @@ async fn next(
     }
 }
 
+fn before_hello(error: Error) -> Error {
+    error.with_hint("is it a plushie renderer?")
+}
+
+/// A renderer that got as far as hello is one, but has no use without a display.
+fn after_hello(error: Error) -> Error {
+    let message = format!("the renderer said hello, and then: {error}");
+    Error::new(error.kind(), message)
+        .with_hint("is there a display? DISPLAY or WAYLAND_DISPLAY name it; weston and Xvfb make one")
+}
+
 fn hung_up(rest: &[u8], transport: &dyn Transport) -> Error {
     let message = if rest.is_empty() {
-        "the renderer closed its output without a word".to_owned()
+        "the renderer closed its output without a further word".to_owned()
     } else {
         format!(
             "the renderer closed its output after saying {:?}, which is no whole {} message",
@@ -151,7 +163,7 @@ fn hung_up(rest: &[u8], transport: &dyn Transport) -> Error {
             transport.name(),
         )
     };
-    Error::new(ErrorKind::Handshake, message).with_hint("is it a plushie renderer?")
+    Error::new(ErrorKind::Handshake, message)
 }
 
 fn hello(transport: &dyn Transport, payload: &Bytes) -> Result<Hello, Error> {
@@ -225,7 +237,7 @@ async fn prove_ready(
     };
     write(connection, &encode(transport, &query, Some("~0"))?).await?;
     loop {
-        let payload = next(connection, input, transport).await?;
+        let payload = next(connection, input, transport).await.map_err(after_hello)?;
         if first(transport, &payload)?.kind == "query_response" {
             return Ok(());
         }

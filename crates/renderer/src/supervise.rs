@@ -35,10 +35,15 @@ pub(crate) async fn start(
         .iter()
         .map(|arg| (*arg).to_owned());
     let launch = Launch::new(config.args.iter().cloned().chain(format));
-    let mut connection = timeout(config.launch_timeout, connector.connect(&launch))
-        .await
-        .map_err(|_| Error::timeout(Phase::Launch, since.elapsed()).with_hint(origin.clone()))??;
-
+    let mut cancelled = std::pin::pin!(cancelled);
+    let mut connection = tokio::select! {
+        connected = timeout(config.launch_timeout, connector.connect(&launch)) => {
+            connected.map_err(|_| {
+                Error::timeout(Phase::Launch, since.elapsed()).with_hint(origin.clone())
+            })??
+        }
+        error = &mut cancelled => return Err(error),
+    };
     let remaining = config.launch_timeout.saturating_sub(since.elapsed());
     let greeting = tokio::select! {
         greeting = handshake::shake_hands(&mut connection, &config) => greeting,

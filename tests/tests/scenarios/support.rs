@@ -1,6 +1,8 @@
 //! What the scenarios share: pools on the real renderer, and a counter to show in them.
 
-use plushie_pool::{Builder, RendererMode, SessionPool, WireFormat};
+use std::time::{Duration, Instant};
+
+use plushie_pool::{Builder, RendererMode, Session, SessionPool, WireFormat};
 use serde_json::{Value, json};
 
 /// The real renderer, built with these tests.
@@ -12,6 +14,57 @@ pub(crate) fn pool(mode: RendererMode, format: WireFormat) -> Builder {
         .renderer(RENDERER)
         .mode(mode)
         .format(format)
+}
+
+/// A pool on a renderer that does these steps: see `plushie_pool_tests::script`.
+pub(crate) fn scripted<'a>(steps: impl IntoIterator<Item = &'a str>) -> Builder {
+    SessionPool::builder()
+        .renderer(env!("CARGO_BIN_EXE_plushie-pool-scripted-renderer"))
+        .renderer_args(steps)
+}
+
+/// Longer than anything here takes on any machine. Only a failing test waits this long.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// A wait that is meant to run out.
+pub(crate) const SHORT: Duration = Duration::from_millis(20);
+
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, future)
+        .await
+        .expect("it should long have happened")
+}
+
+/// Looks again and again until it is so: for what nobody is told of.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < LONG, "still not so: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Whether there is a process of this id, be it one that nobody has reaped.
+pub(crate) fn exists(pid: u32) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    let pid = Pid::from_raw(pid.try_into().expect("ids are small")).expect("ids are not zero");
+    test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+}
+
+/// The processes of a pool's renderers.
+pub(crate) fn pids(pool: &SessionPool) -> Vec<u32> {
+    let renderers = pool.status().renderers;
+    renderers
+        .iter()
+        .filter_map(|renderer| renderer.pid)
+        .collect()
+}
+
+/// What the session shows under `count`.
+pub(crate) async fn shown(session: &Session) -> Value {
+    let found = session.request(&find("count"), "query_response");
+    let found: Value = found.await.unwrap().decode().unwrap();
+    found["data"]["props"]["content"].clone()
 }
 
 /// A window with a button, a count, and a text field.
@@ -48,6 +101,26 @@ pub(crate) fn find(id: &str) -> Value {
 pub(crate) fn click(id: &str) -> Value {
     json!({"type": "interact", "action": "click", "selector": {"by": "id", "value": id}})
 }
+
+/// Runs a scenario in each format.
+macro_rules! in_both_formats {
+    ($($name:ident)*) => {
+        $(mod $name {
+            use plushie_pool::WireFormat;
+
+            #[tokio::test]
+            async fn msgpack() {
+                super::$name(WireFormat::Msgpack).await;
+            }
+
+            #[tokio::test]
+            async fn json() {
+                super::$name(WireFormat::Json).await;
+            }
+        })*
+    };
+}
+pub(crate) use in_both_formats;
 
 /// Runs a scenario in each mode that needs no display, in each format.
 macro_rules! everywhere {

@@ -483,13 +483,13 @@ impl<C> Session<C> {
         let patience = wire.config.step_patience;
         match (self.gate.step(id, now, patience), id) {
             (Step::Deliver, Some(id)) => {
-                self.everything_taken();
+                self.credit.everything_taken();
                 wire.wake_by(now + patience, effects);
                 self.tell(SessionEvent::InteractStep { id, message }, wire, effects);
                 self.pump(wire, effects);
             }
             (Step::AnswerEmpty, _) => {
-                self.everything_taken();
+                self.credit.everything_taken();
                 self.send_empty_patch(wire, effects);
             }
             _ => {
@@ -497,12 +497,6 @@ impl<C> Session<C> {
                 tracing::debug!(session = %self.id, "interact_step without an interact");
             }
         }
-    }
-
-    /// The renderer is in a step: it has come to all that was sent.
-    fn everything_taken(&mut self) {
-        self.credit.everything_taken();
-        self.abandoned.clear();
     }
 
     fn replied(
@@ -562,25 +556,24 @@ impl<C> Session<C> {
         wire: &mut Wire,
         effects: &mut Effects<C>,
     ) {
-        match (pending.answer, pending.completion) {
-            (Answer::Reply { kind, .. }, Some(completion)) => {
-                let result = if *kind == *message.kind() {
-                    Ok(Outcome::Reply(message))
-                } else {
-                    Err(Error::new(
-                        ErrorKind::UnexpectedReply,
-                        format!("expected {kind}, the renderer answered {}", message.kind()),
-                    )
-                    .with_session(self.id)
-                    .with_request(id))
-                };
-                effects.finished.push((completion, result));
-            }
-            _ => self.tell(
-                SessionEvent::InteractResponse { id, message },
-                wire,
-                effects,
-            ),
+        let expected = match &pending.answer {
+            Answer::Reply { kind, .. } => kind,
+            Answer::None | Answer::Events => "interact_response",
+        };
+        if *expected != *message.kind() {
+            let text = format!(
+                "expected {expected}, the renderer answered {}",
+                message.kind()
+            );
+            let error = Error::new(ErrorKind::UnexpectedReply, text);
+            self.end(id, pending.completion, error, wire, effects);
+        } else if let Some(completion) = pending.completion {
+            effects
+                .finished
+                .push((completion, Ok(Outcome::Reply(message))));
+        } else {
+            let event = SessionEvent::InteractResponse { id, message };
+            self.tell(event, wire, effects);
         }
     }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::rig::{Rig, TIMEOUT, config};
-use crate::link::Answer;
-use crate::{Class, ErrorKind, SessionId};
+use crate::link::{Answer, LinkConfig};
+use crate::{Class, ErrorKind, RequestId, SessionId};
 
 const STEP: Duration = Duration::from_secs(25);
 
 /// A session whose interact `~1` runs.
-fn running() -> (Rig, SessionId, crate::RequestId) {
+fn running() -> (Rig, SessionId, RequestId) {
     let (mut rig, s) = Rig::of_one();
     rig.patience(10 * TIMEOUT);
     let id = rig.interact(s, "click");
@@ -208,6 +208,32 @@ fn a_step_of_no_running_interact_is_nobodys() {
     assert_eq!(rig.sent(), ["s1 query query"]);
 }
 
+#[test]
+fn a_step_of_another_interact_asks_for_no_tree() {
+    let (mut rig, s, id) = running();
+    rig.tree(s, "tree");
+    rig.step(s, RequestId::new(99));
+    rig.peer(&json!({"type": "interact_step", "session": "s1", "id": "mine"}));
+    rig.peer(&json!({"type": "interact_step", "session": "s1"}));
+    assert_eq!(rig.sent(), [""; 0]);
+    assert_eq!(rig.link.counters().stray, 3);
+    rig.step(s, id);
+    assert_eq!(rig.sent(), ["s1 snapshot tree"]);
+}
+
+#[test]
+fn the_answer_to_another_request_does_not_end_an_interact() {
+    let (mut rig, s) = Rig::of_one();
+    let effect = rig.query(s, "slow effect");
+    let id = rig.interact(s, "click");
+    rig.query(s, "later");
+    rig.sent();
+    rig.reply(s, "query_response", effect);
+    assert_eq!(rig.sent(), [""; 0]);
+    rig.reply(s, "interact_response", id);
+    assert_eq!(rig.sent(), ["s1 query later"]);
+}
+
 /// The renderer drops an interact without an id, and would never end what the gate waits for.
 #[test]
 fn an_interact_that_nobody_would_hear_of_is_refused() {
@@ -222,7 +248,7 @@ fn an_interact_that_nobody_would_hear_of_is_refused() {
 /// Typing a long text is an interact with a step for each letter.
 #[test]
 fn three_hundred_steps_do_not_run_out_of_credit() {
-    let mut rig = Rig::with(crate::link::LinkConfig {
+    let mut rig = Rig::with(LinkConfig {
         credit: 8,
         ..config()
     });
@@ -237,4 +263,22 @@ fn three_hundred_steps_do_not_run_out_of_credit() {
     rig.reply(s, "interact_response", id);
     rig.query(s, "query");
     assert_eq!(rig.sent(), ["s1 query query"]);
+}
+
+#[test]
+fn three_hundred_steps_that_nobody_answers_do_not_either() {
+    let mut rig = Rig::with(LinkConfig {
+        credit: 8,
+        ..config()
+    });
+    let s = rig.open(1);
+    let id = rig.interact(s, "type");
+    rig.cancel(s, id);
+    for _ in 0..300 {
+        rig.step(s, id);
+    }
+    assert_eq!(rig.sent().len(), 301);
+    rig.reply(s, "interact_response", id);
+    rig.query(s, "query");
+    assert_eq!(rig.sent(), ["s1 query query"], "and needs no barrier");
 }

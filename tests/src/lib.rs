@@ -1,0 +1,7 @@
+//! The renderer's protocol as it is spoken by peers that do what no renderer would.
+//!
+//! None of the pool's own code is used here: where both ends are wrong in the same way, no test
+//! would notice.
+
+pub mod script;
+pub mod wire;
