@@ -215,7 +215,7 @@ impl Engine {
                     slot.0 = None;
                     return Ok(Opened { id, renderer });
                 }
-                Err(error) if error.kind() == ErrorKind::RendererExited && attempt < ATTEMPTS => {
+                Err(error) if is_death(&error) && attempt < ATTEMPTS => {
                     attempt += 1;
                     // The fleet has not heard of its end yet.
                     self.fleet().retire(seat.renderer);
@@ -285,6 +285,11 @@ async fn settled(launched: &mut Launched) -> Result<Renderer, Error> {
         // The launch was dropped with the I/O thread.
         Err(_) => Err(closed()),
     }
+}
+
+/// Whether that is what a renderer ended with that nobody asked to.
+fn is_death(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::RendererExited | ErrorKind::Framing)
 }
 
 pub(crate) fn closed() -> Error {

@@ -14,7 +14,7 @@ mod events;
 mod gate;
 mod session;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -202,7 +202,8 @@ pub struct LinkLoad {
 /// One renderer's traffic. `C` is handed back when what it was submitted with ends.
 #[derive(Debug)]
 pub struct Link<C> {
-    sessions: HashMap<SessionId, Session<C>>,
+    /// In order, so that the same calls always come to the same.
+    sessions: BTreeMap<SessionId, Session<C>>,
     wire: Wire,
     gone: Option<Error>,
     last_words: Option<String>,
@@ -224,7 +225,7 @@ impl<C> Link<C> {
     /// A link to a renderer that has said hello.
     pub fn new(config: LinkConfig) -> Self {
         Self {
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             wire: Wire {
                 config,
                 unsent: VecDeque::new(),

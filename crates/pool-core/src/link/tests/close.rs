@@ -225,6 +225,11 @@ fn a_forgotten_session_is_dropped_however_it_ends() {
     reset_response(&mut rig);
     rig.forget(s);
     rig.open(1);
+
+    let (mut rig, s) = begun();
+    rig.forget(s);
+    rig.fail(&Error::new(ErrorKind::RendererExited, "gone"));
+    assert!(rig.link.sessions.is_empty());
 }
 
 #[test]

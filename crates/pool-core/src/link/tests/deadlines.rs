@@ -87,6 +87,17 @@ fn an_early_call_ends_nothing_and_loses_no_deadline() {
 }
 
 #[test]
+fn an_early_call_leaves_what_waits_for_its_turn_its_deadline() {
+    let (mut rig, s) = Rig::of_one();
+    rig.patience(10 * TIMEOUT);
+    rig.interact(s, "click");
+    rig.patience(SECOND);
+    rig.query(s, "query");
+    rig.link.expire(rig.now, &mut rig.effects);
+    assert_eq!(rig.link.deadline(), Some(rig.now + SECOND));
+}
+
+#[test]
 fn what_never_got_its_turn_says_so() {
     let (mut rig, s) = Rig::of_one();
     rig.interact(s, "click");

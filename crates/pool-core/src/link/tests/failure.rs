@@ -1,10 +1,16 @@
 //! How a session ends against its owner's will, and that it is the only one.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::json;
 
-use super::rig::{Rig, TIMEOUT, reply};
-use crate::link::Outcome;
-use crate::{Class, Error, ErrorKind, Exit};
+use super::json::Json;
+use super::rig::{Rig, TIMEOUT, config, reply};
+use crate::link::{LinkConfig, Outcome};
+use crate::{
+    Class, Envelope, Error, ErrorKind, Exit, FrameDecoder, Header, Read, SessionId, Transport,
+};
 
 #[test]
 fn an_error_of_the_session_ends_all_it_had_wherever_its_code_is() {
@@ -130,9 +136,10 @@ fn nothing_is_sent_for_a_session_that_failed_in_a_step() {
     rig.sent();
     rig.cancel(s, id);
     rig.step(s, id);
+    rig.link.expire(rig.now, &mut rig.effects);
+    assert_eq!(rig.link.deadline(), None, "nothing is left to wait for");
     rig.pass(10 * TIMEOUT);
     assert_eq!(rig.sent(), [""; 0]);
-    assert_eq!(rig.link.deadline(), None);
 }
 
 #[test]
@@ -187,7 +194,7 @@ fn a_dead_renderer_ends_every_request_of_every_session_with_its_account() {
 #[test]
 fn what_was_not_written_when_the_renderer_died_never_is() {
     let (mut rig, s) = Rig::of_one();
-    rig.send(s, "a");
+    rig.query(s, "a");
     rig.fail(&Error::new(ErrorKind::RendererExited, "gone"));
     assert_eq!(rig.sent(), [""; 0]);
     rig.written(1_000);
@@ -254,4 +261,60 @@ fn a_message_that_was_sent_counts_as_sent_though_the_session_fails_after() {
     rig.session_error(s, "session_panic", "data");
     let outcomes: Vec<_> = rig.effects.finished.iter().collect();
     assert!(matches!(outcomes[..], [("a", Ok(Outcome::Sent))]));
+}
+
+/// A format that has no words for what the link itself sends.
+#[derive(Debug)]
+struct Speechless;
+
+impl Transport for Speechless {
+    fn name(&self) -> &str {
+        "speechless"
+    }
+
+    fn decoder(&self) -> Box<dyn FrameDecoder> {
+        Json.decoder()
+    }
+
+    fn encode(&self, _: Header<'_>, _: &dyn erased_serde::Serialize) -> Result<Bytes, Error> {
+        Err(Error::new(ErrorKind::Encode, "no words for it"))
+    }
+
+    fn envelope<'a>(&self, payload: &'a [u8]) -> Result<Envelope<'a>, Error> {
+        Json.envelope(payload)
+    }
+
+    fn deserialize<'de>(&self, payload: &'de [u8], read: Read<'_, 'de>) -> Result<(), Error> {
+        Json.deserialize(payload, read)
+    }
+}
+
+fn speechless() -> (Rig, SessionId) {
+    let mut rig = Rig::with(LinkConfig {
+        transport: Arc::new(Speechless),
+        credit: 2,
+        ..config()
+    });
+    let session = rig.open(1);
+    (rig, session)
+}
+
+#[test]
+fn a_session_that_needs_what_the_format_cannot_say_fails() {
+    let (mut rig, s) = speechless();
+    rig.query(s, "a");
+    assert_eq!(rig.finished(), ["a: Encode in s1 ~1"]);
+    assert_eq!(rig.events(s), ["failed: Encode in s1", "end"]);
+    assert_eq!(rig.released(), [s]);
+}
+
+#[test]
+fn a_close_the_format_cannot_say_ends_once() {
+    let (mut rig, s) = speechless();
+    let id = rig.interact(s, "click");
+    rig.step(s, id);
+    rig.finished();
+    rig.close(s, "close");
+    assert_eq!(rig.finished(), ["close: closed"]);
+    assert_eq!(rig.released(), [s], "once");
 }

@@ -51,6 +51,15 @@ fn an_interact_that_was_requested_ends_with_its_reply() {
 }
 
 #[test]
+fn an_interact_answered_by_something_else_fails() {
+    let (mut rig, s, id) = running();
+    rig.reply(s, "query_response", id);
+    assert_eq!(rig.events(s), ["interact: UnexpectedReply in s1 ~1"]);
+    rig.query(s, "query");
+    assert_eq!(rig.sent(), ["s1 query query"]);
+}
+
+#[test]
 fn a_step_takes_one_tree_and_the_next_tree_waits_for_the_next_step() {
     let (mut rig, s, id) = running();
     rig.step(s, id);
