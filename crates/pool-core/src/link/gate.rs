@@ -28,6 +28,9 @@ struct Running {
     step_until: Option<Instant>,
     /// Nobody will answer the steps any more: the pool does, with a patch that changes nothing.
     orphaned: bool,
+    /// A query that is either answered, when the renderer is done with the interact, or taken
+    /// for the tree of its next step.
+    probe: Option<RequestId>,
 }
 
 /// What to do about an `interact_step`.
@@ -37,8 +40,21 @@ pub(super) enum Step {
     Deliver,
     /// The pool answers.
     AnswerEmpty,
+    /// What the pool sent already is the answer.
+    Answered,
     /// No such interact is running; the renderer waits for nothing.
     Stray,
+}
+
+/// What an interact that nobody waits for any more was doing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Orphaned {
+    /// Waiting for a tree, which is now the pool's to send.
+    InStep,
+    /// Something else; it may also never have been read, and then it never ends.
+    BetweenSteps,
+    /// It is over, or was none.
+    NotRunning,
 }
 
 impl Gate {
@@ -59,6 +75,7 @@ impl Gate {
                     id,
                     step_until: None,
                     orphaned: false,
+                    probe: None,
                 });
             }
             (Some(running), Class::Tree) => running.step_until = None,
@@ -71,7 +88,8 @@ impl Gate {
         match &mut self.running {
             Some(running) if Some(running.id) == id => {
                 if running.orphaned {
-                    return Step::AnswerEmpty;
+                    let probe = running.probe.take();
+                    return probe.map_or(Step::AnswerEmpty, |_| Step::Answered);
                 }
                 running.step_until = Some(now + patience);
                 Step::Deliver
@@ -80,25 +98,33 @@ impl Gate {
         }
     }
 
-    /// The renderer answered request `id`; if that was the interact, the gate opens.
+    /// A probe has gone out.
+    pub(super) fn probed(&mut self, id: RequestId) {
+        if let Some(running) = &mut self.running {
+            running.probe = Some(id);
+        }
+    }
+
+    /// The renderer answered request `id`; if that shows that the interact is over, the gate
+    /// opens.
     pub(super) fn answered(&mut self, id: RequestId) {
-        if self
-            .running
-            .as_ref()
-            .is_some_and(|running| running.id == id)
-        {
+        let over = |running: &Running| running.id == id || running.probe == Some(id);
+        if self.running.as_ref().is_some_and(over) {
             self.running = None;
         }
     }
 
-    /// Nobody waits for interact `id` any more; true if a step is now the pool's to answer.
-    pub(super) fn orphan(&mut self, id: RequestId) -> bool {
+    /// Nobody waits for interact `id` any more.
+    pub(super) fn orphan(&mut self, id: RequestId) -> Orphaned {
         match &mut self.running {
-            Some(running) if running.id == id => {
+            Some(running) if running.id == id && !running.orphaned => {
                 running.orphaned = true;
-                running.step_until.take().is_some()
+                match running.step_until.take() {
+                    Some(_) => Orphaned::InStep,
+                    None => Orphaned::BetweenSteps,
+                }
             }
-            _ => false,
+            _ => Orphaned::NotRunning,
         }
     }
 

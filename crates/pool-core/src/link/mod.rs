@@ -12,6 +12,8 @@
 mod credit;
 mod events;
 mod gate;
+mod own;
+mod requests;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -384,7 +386,7 @@ impl<C> Link<C> {
                 Err(error) => tracing::warn!(%error, "unreadable error from the renderer"),
             },
             ("event", Some("session_error")) if for_all => {
-                let (code, text) = session::complaint(transport, payload);
+                let (code, text) = own::complaint(transport, payload);
                 self.last_words = Some(format!("{text} ({code})"));
             }
             _ => {

@@ -6,25 +6,24 @@
 //!    +---------- session_error, session_closed, renderer gone ----------+
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::credit::Credit;
 use super::events::{EventQueue, SessionEvent};
-use super::gate::{Gate, Step};
+use super::gate::{Gate, Orphaned, Step};
+use super::own::{self, OWN};
+use super::requests::{Pending, Requests};
 use super::{Answer, Effects, LinkConfig, LinkLoad, Outcome, Submission, Wire, closed};
-use crate::message::decode_payload;
 use crate::{
     Class, Close, Envelope, Error, ErrorKind, Header, Message, Phase, RequestId, SessionId,
-    Transport,
 };
 
-/// The id of the pool's own requests, barriers and resets. Callers' ids start at 1.
-const OWN: RequestId = RequestId::new(0);
+/// How many may wait for the events of one session at once, without being woken for nothing.
+const READERS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Session<C> {
@@ -35,14 +34,14 @@ pub(super) struct Session<C> {
     /// Its owner is gone.
     forgotten: bool,
     queue: VecDeque<Submission<C>>,
-    pending: BTreeMap<RequestId, Pending<C>>,
-    /// Requests nobody waits for any more, as long as the renderer may not have come to them: a
-    /// reply without an id may be to one of these.
-    abandoned: BTreeMap<RequestId, Answer>,
+    requests: Requests<C>,
     gate: Gate,
     credit: Credit,
     events: EventQueue,
-    reader: Option<Waker>,
+    /// Those who wait for an event.
+    readers: Vec<Waker>,
+    /// Probes sent so far.
+    probes: u64,
 }
 
 #[derive(Debug)]
@@ -57,16 +56,6 @@ enum State<C> {
     Over(Error),
 }
 
-/// A request the renderer has, and has not answered.
-#[derive(Debug)]
-struct Pending<C> {
-    answer: Answer,
-    deadline: Instant,
-    timeout: Duration,
-    /// `None` if its end is told as an event.
-    completion: Option<C>,
-}
-
 impl<C> Session<C> {
     pub(super) fn new(id: SessionId, config: &LinkConfig) -> Self {
         Self {
@@ -75,12 +64,12 @@ impl<C> Session<C> {
             begun: false,
             forgotten: false,
             queue: VecDeque::new(),
-            pending: BTreeMap::new(),
-            abandoned: BTreeMap::new(),
+            requests: Requests::new(),
             gate: Gate::default(),
             credit: Credit::new(config.credit),
             events: EventQueue::new(config.events),
-            reader: None,
+            readers: Vec::new(),
+            probes: 0,
         }
     }
 
@@ -179,24 +168,13 @@ impl<C> Session<C> {
                 timeout,
                 completion,
             };
-            self.pending.insert(id, pending);
+            self.requests.insert(id, pending);
         }
     }
 
-    /// The cheapest request that has an answer.
+    /// Asks for an acknowledgement.
     fn send_barrier(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
-        #[derive(Serialize)]
-        struct Barrier {
-            r#type: &'static str,
-            target: &'static str,
-            selector: Empty,
-        }
-        let barrier = Barrier {
-            r#type: "query",
-            target: "find",
-            selector: Empty {},
-        };
-        if self.send_own(&barrier, wire, effects) {
+        if self.send_own(OWN, &own::query(), wire, effects) {
             self.credit.sent_barrier(OWN);
             wire.counters.barriers += 1;
         }
@@ -204,17 +182,18 @@ impl<C> Session<C> {
 
     /// Answers a step that nobody else will.
     fn send_empty_patch(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
-        #[derive(Serialize)]
-        struct Patch {
-            r#type: &'static str,
-            ops: [(); 0],
-        }
-        let patch = Patch {
-            r#type: "patch",
-            ops: [],
-        };
-        if self.send_own(&patch, wire, effects) {
+        if self.send_own(OWN, &own::empty_patch(), wire, effects) {
             self.credit.sent(None);
+        }
+    }
+
+    /// Asks whether the renderer is done with an interact, which it may have dropped unread.
+    fn send_probe(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        self.probes += 1;
+        let id = own::probe_id(self.probes);
+        if self.send_own(id, &own::query(), wire, effects) {
+            self.credit.sent(Some(id));
+            self.gate.probed(id);
         }
     }
 
@@ -222,6 +201,7 @@ impl<C> Session<C> {
     /// cannot express it.
     fn send_own(
         &mut self,
+        id: RequestId,
         message: &dyn erased_serde::Serialize,
         wire: &mut Wire,
         effects: &mut Effects<C>,
@@ -231,7 +211,7 @@ impl<C> Session<C> {
         }
         let header = Header {
             session: &self.id.to_string(),
-            id: Some(&OWN.to_string()),
+            id: Some(&id.to_string()),
         };
         match wire.config.transport.encode(header, message) {
             Ok(frame) => {
@@ -255,23 +235,17 @@ impl<C> Session<C> {
         if let Some(at) = self.queue.iter().position(|waiting| waiting.id == id) {
             self.queue.remove(at);
             self.pump(wire, effects);
-        } else if let Some(pending) = self.pending.remove(&id) {
-            self.abandon(id, pending.answer);
+        } else if self.requests.abandon(id, &self.credit).is_some() {
             self.orphan(id, wire, effects);
-        }
-    }
-
-    /// Nobody waits for the answer to request `id` any more.
-    fn abandon(&mut self, id: RequestId, answer: Answer) {
-        if self.credit.expects(id) {
-            self.abandoned.insert(id, answer);
         }
     }
 
     /// Interact `id`, if it is that, has nobody left to answer its steps.
     fn orphan(&mut self, id: RequestId, wire: &mut Wire, effects: &mut Effects<C>) {
-        if self.gate.orphan(id) {
-            self.send_empty_patch(wire, effects);
+        match self.gate.orphan(id) {
+            Orphaned::InStep => self.send_empty_patch(wire, effects),
+            Orphaned::BetweenSteps => self.send_probe(wire, effects),
+            Orphaned::NotRunning => {}
         }
     }
 
@@ -315,26 +289,11 @@ impl<C> Session<C> {
     }
 
     fn send_close(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
-        #[derive(Serialize)]
-        struct Reset {
-            r#type: &'static str,
-        }
-        #[derive(Serialize)]
-        struct Exit {
-            r#type: &'static str,
-            op: &'static str,
-            payload: Empty,
-        }
         match wire.config.close {
-            Close::Reset => self.send_own(&Reset { r#type: "reset" }, wire, effects),
+            Close::Reset => self.send_own(OWN, &own::reset(), wire, effects),
             Close::Exit => {
-                let exit = Exit {
-                    r#type: "widget_op",
-                    op: "exit",
-                    payload: Empty {},
-                };
                 effects.exiting = true;
-                self.send_own(&exit, wire, effects)
+                self.send_own(OWN, &own::exit(), wire, effects)
             }
         };
     }
@@ -366,10 +325,21 @@ impl<C> Session<C> {
             Ok(event) => Poll::Ready(Some(event)),
             Err(true) => Poll::Ready(None),
             Err(false) => {
-                self.reader = Some(context.waker().clone());
+                self.wait_for_event(context.waker());
                 Poll::Pending
             }
         }
+    }
+
+    fn wait_for_event(&mut self, waker: &Waker) {
+        if self.readers.iter().any(|known| known.will_wake(waker)) {
+            return;
+        }
+        if self.readers.len() >= READERS {
+            // Woken for nothing, it asks again if it still waits.
+            self.readers.remove(0).wake();
+        }
+        self.readers.push(waker.clone());
     }
 
     pub(super) fn receive(
@@ -398,7 +368,7 @@ impl<C> Session<C> {
             "event" => match envelope.family.as_deref() {
                 Some("session_closed") => self.closed_by_renderer(wire, effects),
                 Some("session_error") => {
-                    let (code, text) = complaint(&*wire.config.transport, payload);
+                    let (code, text) = own::complaint(&*wire.config.transport, payload);
                     let event = message(wire);
                     self.complained(&code, &text, event, wire, effects);
                 }
@@ -492,6 +462,7 @@ impl<C> Session<C> {
                 self.credit.everything_taken();
                 self.send_empty_patch(wire, effects);
             }
+            (Step::Answered, _) => self.credit.everything_taken(),
             _ => {
                 wire.counters.stray += 1;
                 tracing::debug!(session = %self.id, "interact_step without an interact");
@@ -508,7 +479,7 @@ impl<C> Session<C> {
     ) {
         let id = match &envelope.id {
             Some(id) => id.parse().ok(),
-            None => self.oldest_expecting(envelope),
+            None => self.requests.oldest_expecting(envelope),
         };
         let Some(id) = id else {
             self.tell(SessionEvent::Message(message), wire, effects);
@@ -516,36 +487,16 @@ impl<C> Session<C> {
         };
         self.credit.answered(id, id == OWN);
         self.gate.answered(id);
-        self.abandoned.retain(|id, _| self.credit.expects(*id));
-        match self.pending.remove(&id) {
+        self.requests.settle(&self.credit);
+        match self.requests.remove(id) {
             Some(pending) => self.answer(id, pending, message, wire, effects),
-            None if id == OWN => {}
+            None if own::is_own(id) => {}
             None => {
                 wire.counters.late += 1;
                 tracing::debug!(session = %self.id, %id, "late reply");
             }
         }
         self.pump(wire, effects);
-    }
-
-    /// The request that a reply without an id is for: such replies come in order, but for those
-    /// that repeat what was asked.
-    fn oldest_expecting(&self, envelope: &Envelope<'_>) -> Option<RequestId> {
-        let repeated = envelope.tag.as_deref().or(envelope.stub.as_deref());
-        let waiting = self
-            .pending
-            .iter()
-            .map(|(id, pending)| (*id, &pending.answer));
-        let abandoned = self.abandoned.iter().map(|(id, answer)| (*id, answer));
-        let fitting = waiting.chain(abandoned).filter_map(|(id, answer)| {
-            let Answer::Reply { kind, tag } = answer else {
-                return None;
-            };
-            let loosely = tag.is_none() || repeated.is_none();
-            let fits = **kind == *envelope.kind && (loosely || tag.as_deref() == repeated);
-            fits.then_some((loosely, id))
-        });
-        fitting.min().map(|(_, id)| id)
     }
 
     fn answer(
@@ -580,7 +531,7 @@ impl<C> Session<C> {
     /// Puts an event before the owner.
     fn tell(&mut self, event: SessionEvent, wire: &mut Wire, effects: &mut Effects<C>) {
         wire.counters.lagged += self.events.push(event);
-        effects.wakers.extend(self.reader.take());
+        effects.wakers.append(&mut self.readers);
     }
 
     pub(super) fn expire(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
@@ -603,7 +554,7 @@ impl<C> Session<C> {
         if let Some(id) = self.gate.overdue(now) {
             let error = Error::timeout(Phase::Step, wire.config.step_patience)
                 .with_hint("answer every InteractStep with a snapshot or a patch");
-            if let Some(pending) = self.pending.remove(&id) {
+            if let Some(pending) = self.requests.remove(id) {
                 self.end(id, pending.completion, error, wire, effects);
             }
             self.orphan(id, wire, effects);
@@ -631,21 +582,13 @@ impl<C> Session<C> {
     }
 
     fn expire_pending(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
-        let mut overdue = Vec::new();
-        for (id, pending) in &self.pending {
-            if pending.deadline <= now {
-                overdue.push(*id);
-            } else {
-                wire.wake_by(pending.deadline, effects);
-            }
-        }
+        let overdue = self.requests.overdue(now, |at| wire.wake_by(at, effects));
         for id in overdue {
-            if let Some(pending) = self.pending.remove(&id) {
+            if let Some(pending) = self.requests.abandon(id, &self.credit) {
                 let error = Error::timeout(Phase::Reply, pending.timeout).with_hint(
                     "the renderer drops a message it cannot read without a word: check its fields",
                 );
                 self.end(id, pending.completion, error, wire, effects);
-                self.abandon(id, pending.answer);
                 self.orphan(id, wire, effects);
             }
         }
@@ -701,13 +644,13 @@ impl<C> Session<C> {
 
     fn over(&mut self, last: Option<SessionEvent>, effects: &mut Effects<C>) {
         self.events.finish(last);
-        effects.wakers.extend(self.reader.take());
+        effects.wakers.append(&mut self.readers);
         effects.released.push(self.id);
     }
 
     /// Ends everything that waits.
     fn end_all(&mut self, error: &Error, wire: &mut Wire, effects: &mut Effects<C>) {
-        for (id, pending) in std::mem::take(&mut self.pending) {
+        for (id, pending) in self.requests.drain() {
             self.end(id, pending.completion, error.clone(), wire, effects);
         }
         for submission in std::mem::take(&mut self.queue) {
@@ -737,29 +680,7 @@ impl<C> Session<C> {
 
     pub(super) fn add_to(&self, load: &mut LinkLoad) {
         load.sessions += usize::from(!self.is_over());
-        load.pending += self.pending.len();
+        load.pending += self.requests.len();
         load.queued += self.queue.len();
-    }
-}
-
-#[derive(Serialize)]
-struct Empty {}
-
-/// The code and text of a `session_error`: under `data` in 0.7.1, under `value` later.
-pub(super) fn complaint(transport: &dyn Transport, payload: &[u8]) -> (String, String) {
-    #[derive(Deserialize)]
-    struct Complaint {
-        #[serde(alias = "value")]
-        data: Body,
-    }
-    #[derive(Deserialize)]
-    struct Body {
-        code: String,
-        #[serde(default, alias = "message")]
-        error: String,
-    }
-    match decode_payload::<Complaint>(transport, payload) {
-        Ok(Complaint { data }) => (data.code, data.error),
-        Err(error) => ("unknown".into(), error.to_string()),
     }
 }

@@ -7,6 +7,7 @@ use std::task::Wake;
 use std::time::Instant;
 
 use super::coverage::Coverage;
+use super::peer::is_probe;
 use super::pool_core::link::{LinkConfig, Outcome};
 use super::pool_core::{Class, Envelope, Error, ErrorKind, Phase, RequestId, SessionId};
 
@@ -62,6 +63,8 @@ pub(crate) struct Running {
     deadline: Instant,
     /// A step waits for its tree, until then.
     pub(crate) step: Option<Instant>,
+    /// The id of the query that asks whether it is over.
+    probe: Option<String>,
 }
 
 #[derive(Default)]
@@ -162,13 +165,20 @@ impl Book {
         let Some(running) = &mut self.running else {
             return;
         };
+        if running.probe.is_some() && running.probe.as_deref() == message.id.as_deref() {
+            self.running = None;
+            return;
+        }
         let id = message.id.as_deref().and_then(|id| id.parse().ok());
         if id != Some(running.id) {
             return;
         }
         match &*message.kind {
             "interact_step" if self.closing.is_none() => {
-                running.step = Some(now + config.step_patience);
+                // A probe that is on its way is what the renderer takes for the tree.
+                if running.probe.take().is_none() {
+                    running.step = Some(now + config.step_patience);
+                }
             }
             "interact_response" => self.running = None,
             _ => {}
@@ -188,6 +198,9 @@ impl Book {
         assert!(!self.released, "{s} sent {} after its end", frame.kind);
         if frame.id.as_deref() == Some("~0") {
             return self.sent_own(frame, room, now, coverage);
+        }
+        if is_probe(frame.id.as_deref()) {
+            return self.sent_probe(frame, now, coverage);
         }
         assert!(self.is_open(), "{s} sent {} while closing", frame.kind);
         assert!(room, "{s} sent {} without room for it", frame.kind);
@@ -218,8 +231,23 @@ impl Book {
                 cancelled: false,
                 deadline: live.deadline,
                 step: None,
+                probe: None,
             });
         }
+    }
+
+    fn sent_probe(&mut self, frame: &Envelope<'_>, now: Instant, coverage: &mut Coverage) {
+        let s = self.id;
+        coverage.saw("probe");
+        let running = self.running.as_mut().expect("an interact runs");
+        assert!(running.step.is_none(), "{s} sent a probe into a step");
+        assert!(running.probe.is_none(), "{s} sent a second probe");
+        running.cancelled |= running.deadline <= now;
+        assert!(
+            running.cancelled,
+            "{s} probed an interact somebody waits for"
+        );
+        running.probe = frame.id.as_deref().map(str::to_owned);
     }
 
     fn sent_own(

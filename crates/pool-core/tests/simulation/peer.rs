@@ -15,6 +15,12 @@ const CHANNEL: usize = 512;
 /// How long a session waits for the tree that answers a step.
 const STEP_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether an id is that of a query by which the link asks whether an interact is over.
+pub(crate) fn is_probe(id: Option<&str>) -> bool {
+    let number = id.and_then(|id| id.strip_prefix('~')?.parse().ok());
+    number.is_some_and(|number: u64| number > u64::MAX / 2)
+}
+
 pub(crate) struct Peer {
     window: usize,
     sessions: BTreeMap<SessionId, Thread>,
@@ -138,6 +144,7 @@ impl Peer {
                 match &*next.kind {
                     "snapshot" | "patch" => coverage.saw("step tree"),
                     "reset" => coverage.saw("reset swallowed"),
+                    "query" if is_probe(next.id.as_deref()) => coverage.saw("probe swallowed"),
                     other => panic!("{other} was swallowed in a step of {session}"),
                 }
                 interact.waiting = None;
@@ -192,6 +199,7 @@ impl Peer {
             "register_effect_stub" => {
                 self.reply_tagged(session, "effect_stub_register_ack", "kind", &message);
             }
+            "interact" if rng.one_in(20) => coverage.saw("interact dropped unread"),
             "interact" => {
                 let steps = match rng.below(8) {
                     0..=2 => 0,

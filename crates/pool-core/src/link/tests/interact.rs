@@ -168,16 +168,35 @@ fn an_interact_cancelled_in_a_step_leaves_no_step_unanswered() {
     assert_eq!(rig.events(s), ["step ~1"]);
 }
 
+const PROBE: &str = "~18446744073709551614";
+
 #[test]
-fn an_interact_cancelled_between_steps_answers_the_next_one() {
+fn an_interact_cancelled_between_steps_is_asked_after_and_that_answers_the_next_step() {
     let (mut rig, s, id) = running();
     rig.cancel(s, id);
     rig.query(s, "query");
-    assert_eq!(rig.sent(), [""; 0], "nothing waits for a tree yet");
+    assert_eq!(rig.sent(), [format!("s1 query {PROBE}")]);
+    rig.step(s, id);
+    assert_eq!(rig.sent(), [""; 0], "the step took the probe");
     rig.step(s, id);
     assert_eq!(rig.sent(), ["s1 patch ~0"]);
     rig.reply(s, "interact_response", id);
     assert_eq!(rig.sent(), ["s1 query query"]);
+}
+
+#[test]
+fn an_interact_that_the_renderer_dropped_unread_does_not_keep_the_gate_shut() {
+    let (mut rig, s) = Rig::of_one();
+    rig.patience(Duration::from_secs(5));
+    rig.interact_request(s, "misspelt");
+    rig.pass(Duration::from_secs(5));
+    assert_eq!(rig.finished(), ["misspelt: Timeout(Reply) in s1 ~1"]);
+    rig.query(s, "query");
+    let probe = format!("s1 query {PROBE}");
+    assert_eq!(rig.sent(), ["s1 interact misspelt", &probe]);
+    rig.reply(s, "query_response", PROBE.parse().unwrap());
+    assert_eq!(rig.sent(), ["s1 query query"]);
+    assert_eq!(rig.link.counters().late, 0);
 }
 
 #[test]
