@@ -62,7 +62,7 @@ pub enum Step {
 pub fn parse(args: &[String]) -> Result<Vec<Step>, String> {
     let steps = args.iter().take_while(|arg| !arg.starts_with("--"));
     steps
-        .map(|text| step(text).ok_or_else(|| format!("{text:?} is not a step")))
+        .map(|text| step(text).ok_or_else(|| format!("`{text}` is not a step")))
         .collect()
 }
 

@@ -59,7 +59,10 @@ impl Format {
     pub fn over_cap(self) -> Vec<u8> {
         match self {
             Self::Json => vec![b'x'; CAP + 1],
-            Self::Msgpack => u32::try_from(CAP + 1).unwrap_or(u32::MAX).to_be_bytes().into(),
+            Self::Msgpack => u32::try_from(CAP + 1)
+                .unwrap_or(u32::MAX)
+                .to_be_bytes()
+                .into(),
         }
     }
 

@@ -149,8 +149,9 @@ fn before_hello(error: Error) -> Error {
 /// A renderer that got as far as hello is one, but has no use without a display.
 fn after_hello(error: Error) -> Error {
     let message = format!("the renderer said hello, and then: {error}");
-    Error::new(error.kind(), message)
-        .with_hint("is there a display? DISPLAY or WAYLAND_DISPLAY name it; weston and Xvfb make one")
+    Error::new(error.kind(), message).with_hint(
+        "is there a display? DISPLAY or WAYLAND_DISPLAY name it; weston and Xvfb make one",
+    )
 }
 
 fn hung_up(rest: &[u8], transport: &dyn Transport) -> Error {
@@ -237,7 +238,9 @@ async fn prove_ready(
     };
     write(connection, &encode(transport, &query, Some("~0"))?).await?;
     loop {
-        let payload = next(connection, input, transport).await.map_err(after_hello)?;
+        let payload = next(connection, input, transport)
+            .await
+            .map_err(after_hello)?;
         if first(transport, &payload)?.kind == "query_response" {
             return Ok(());
         }

@@ -148,7 +148,11 @@ impl Renderer {
 /// Whoever no longer listens has ended this.
 fn write(bytes: &[u8]) {
     let mut output = std::io::stdout().lock();
-    if output.write_all(bytes).and_then(|()| output.flush()).is_err() {
+    if output
+        .write_all(bytes)
+        .and_then(|()| output.flush())
+        .is_err()
+    {
         std::process::exit(0);
     }
 }

@@ -1,22 +1,24 @@
 //! Interacts: steps that ask for a tree, and what must not come between.
 
 use futures::{FutureExt, StreamExt};
-use plushie_pool::{ErrorKind, RendererMode, RequestId, Session, SessionEvent, WireFormat};
+use plushie_pool::{ErrorKind, Phase, RendererMode, RequestId, Session, SessionEvent, WireFormat};
 use serde_json::{Value, json};
 
 use crate::peer::{played, query};
 use crate::support::{
-    click, counter, everywhere, find, in_both_formats, pool, shown, snapshot, within,
+    SHORT, click, counter, everywhere, find, in_both_formats, pool, shown, snapshot, within,
 };
 
 everywhere! {
     typing_takes_a_step_for_each_letter_and_a_tree_for_each_step
     whoever_leaves_in_the_middle_of_an_interact_disturbs_nobody
     an_interact_goes_by_send_interact_and_nothing_else_does
+    an_interact_the_renderer_cannot_read_costs_its_own_time_only
 }
 
 in_both_formats! {
     nothing_but_the_tree_reaches_a_renderer_that_waits_for_one
+    a_step_whose_owner_left_is_answered_before_the_session_closes
     an_interact_that_fails_says_so_among_the_events
 }
 
@@ -37,7 +39,10 @@ async fn typing_takes_a_step_for_each_letter_and_a_tree_for_each_step(
                 assert_eq!(step["events"][0]["family"], "input", "{step}");
                 typed.push(step["events"][0]["value"].as_str().unwrap().to_owned());
                 // The renderer types the next letter into what this shows.
-                session.send(&show_name(typed.last().unwrap())).await.unwrap();
+                session
+                    .send(&show_name(typed.last().unwrap()))
+                    .await
+                    .unwrap();
             }
             SessionEvent::InteractResponse { id, message } => {
                 assert_eq!((id, message.kind()), (interact, "interact_response"));
@@ -64,7 +69,10 @@ async fn whoever_leaves_in_the_middle_of_an_interact_disturbs_nobody(
     let leaves = focused(&pool).await;
     leaves.send_interact(&type_text("abc")).await.unwrap();
     let step = within(leaves.next_event()).await.unwrap();
-    assert!(matches!(step, SessionEvent::InteractStep { .. }), "{step:?}");
+    assert!(
+        matches!(step, SessionEvent::InteractStep { .. }),
+        "{step:?}"
+    );
     drop(leaves);
     within(pool.register()).await.unwrap();
 
@@ -74,7 +82,10 @@ async fn whoever_leaves_in_the_middle_of_an_interact_disturbs_nobody(
     let mut interact = gives_up.request(&typing, "interact_response");
     assert!((&mut interact).now_or_never().is_none());
     let step = within(gives_up.next_event()).await.unwrap();
-    assert!(matches!(step, SessionEvent::InteractStep { .. }), "{step:?}");
+    assert!(
+        matches!(step, SessionEvent::InteractStep { .. }),
+        "{step:?}"
+    );
     drop(interact);
     let found = gives_up.request(&find("name"), "query_response");
     within(found).await.unwrap();
@@ -96,6 +107,24 @@ async fn an_interact_goes_by_send_interact_and_nothing_else_does(
     assert_eq!(error.kind(), ErrorKind::InvalidMessage);
     assert!(error.to_string().contains("not an interact"), "{error}");
     assert_eq!(pool.status().counters.sent, 0);
+}
+
+async fn an_interact_the_renderer_cannot_read_costs_its_own_time_only(
+    mode: RendererMode,
+    format: WireFormat,
+) {
+    let pool = pool(mode, format).start().await.unwrap();
+    let session = focused(&pool).await;
+    // Without an action the renderer drops it, and says nothing.
+    let unreadable = json!({"type": "interact"});
+    let asked = session.request(&unreadable, "interact_response");
+    let error = within(asked.timeout(SHORT)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Reply), "{error}");
+    let found = session.request(&find("name"), "query_response");
+    within(found).await.unwrap();
+    let typed = session.request(&type_text(""), "interact_response");
+    within(typed).await.unwrap();
+    assert_eq!(pool.status().pending_requests, 0);
 }
 
 async fn nothing_but_the_tree_reaches_a_renderer_that_waits_for_one(format: WireFormat) {
@@ -128,14 +157,33 @@ async fn nothing_but_the_tree_reaches_a_renderer_that_waits_for_one(format: Wire
     peer.serve();
 }
 
+/// A renderer that waits for a tree would take the reset for one.
+async fn a_step_whose_owner_left_is_answered_before_the_session_closes(format: WireFormat) {
+    let (builder, mut peers) = played(format);
+    let pool = builder.start().await.unwrap();
+    let mut peer = peers.next().await;
+    let session = pool.register().await.unwrap();
+    session.send_interact(&click("a")).await.unwrap();
+    let mut step = peer.expect("interact").await;
+    step["type"] = json!("interact_step");
+    peer.say(&step).await;
+    let event = within(session.next_event()).await;
+    assert!(matches!(event, Some(SessionEvent::InteractStep { .. })));
+    drop(session);
+    let patch = peer.expect("patch").await;
+    assert_eq!(patch["ops"], json!([]));
+    let reset = peer.expect("reset").await;
+    peer.answer(&reset, Value::Null).await;
+    peer.serve();
+}
+
 async fn an_interact_that_fails_says_so_among_the_events(format: WireFormat) {
     let (builder, mut peers) = played(format);
     let pool = builder.start().await.unwrap();
     let mut peer = peers.next().await;
     let session = pool.register().await.unwrap();
     let click = click("a");
-    let short = crate::support::SHORT;
-    let sent = session.send_interact(&click).timeout(short).await.unwrap();
+    let sent = session.send_interact(&click).timeout(SHORT).await.unwrap();
     peer.expect("interact").await;
     let failed = |event: Option<SessionEvent>, kind: &str, sent: RequestId| match event {
         Some(SessionEvent::InteractFailed { id, error }) => {
@@ -146,11 +194,9 @@ async fn an_interact_that_fails_says_so_among_the_events(format: WireFormat) {
     failed(within(session.next_event()).await, "Timeout(Reply)", sent);
     assert_eq!(pool.status().pending_requests, 0);
 
-    // It may still be at it, so nothing else goes out before it says it is done.
-    let message = json!({"session": session.id().to_string(), "id": sent.to_string()});
-    let mut done = message.clone();
-    done["type"] = json!("interact_response");
-    peer.say(&done).await;
+    // It may still be at it, and is asked.
+    let probe = peer.expect("query").await;
+    peer.answer(&probe, Value::Null).await;
     let sent = within(session.send_interact(&click)).await.unwrap();
     let message = peer.expect("interact").await;
     let wrong = json!({

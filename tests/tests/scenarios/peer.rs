@@ -111,11 +111,6 @@ impl Peer {
             .expect("the pool listens");
     }
 
-    /// More than a message may hold; the pool may hang up before it has heard it all.
-    pub(crate) async fn exceed_the_cap(&mut self) {
-        let _ = within(self.stream.write_all(&self.wire.over_cap())).await;
-    }
-
     /// The first half of a message.
     pub(crate) async fn tear(&mut self, message: &Value) {
         let frame = self.wire.frame(message);

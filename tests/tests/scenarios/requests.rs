@@ -16,6 +16,7 @@ everywhere! {
 }
 
 in_both_formats! {
+    replies_without_an_id_may_overtake_each_other_too
     requests_of_one_session_are_answered_in_any_order
     eight_sessions_do_not_wait_for_each_other
     time_runs_out_per_call_and_per_pool
@@ -40,6 +41,28 @@ async fn replies_without_an_id_find_their_request(mode: RendererMode, format: Wi
         assert_eq!(reply.get("id"), None, "then this shows nothing");
     }
     assert_eq!(pool.status().pending_requests, 0);
+}
+
+async fn replies_without_an_id_may_overtake_each_other_too(format: WireFormat) {
+    let (builder, mut peers) = played(format);
+    let pool = builder.start().await.unwrap();
+    let mut peer = peers.next().await;
+    let session = pool.register().await.unwrap();
+    let stub = |kind: &str| json!({"type": "register_effect_stub", "kind": kind, "response": {}});
+    let (open, save) = (stub("file_open"), stub("file_save"));
+    let mut open = session.request(&open, "effect_stub_register_ack");
+    let mut save = session.request(&save, "effect_stub_register_ack");
+    for request in [&mut open, &mut save] {
+        assert!(request.now_or_never().is_none());
+    }
+    let ack = |kind: &str| json!({"type": "effect_stub_register_ack", "session": session.id().to_string(), "kind": kind});
+    peer.say(&ack("file_save")).await;
+    let reply: Value = within(save).await.unwrap().decode().unwrap();
+    assert_eq!(reply["kind"], "file_save");
+    assert!((&mut open).now_or_never().is_none());
+    peer.say(&ack("file_open")).await;
+    within(open).await.unwrap();
+    peer.serve();
 }
 
 async fn each_session_has_a_state_of_its_own(mode: RendererMode, format: WireFormat) {
@@ -130,7 +153,10 @@ async fn time_runs_out_per_call_and_per_pool(format: WireFormat) {
     let error = session.request(&query(), "query_response").timeout(longer);
     let error = within(error).await.unwrap_err();
     assert_eq!(error.phase(), Some(Phase::Reply));
-    assert!(error.to_string().contains(&format!("{longer:?}")), "{error}");
+    assert!(
+        error.to_string().contains(&format!("{longer:?}")),
+        "{error}"
+    );
     peer.expect("query").await;
 
     // A longer one than the pool's is granted as well: the answer to the second comes after the
@@ -176,15 +202,14 @@ async fn a_reply_of_the_wrong_type_is_an_error_that_names_both(format: WireForma
     let pool = builder.start().await.unwrap();
     let mut peer = peers.next().await;
     let session = pool.register().await.unwrap();
-    let (asked, message) =
-        futures::join!(session.request(&query(), "query_response"), async {
-            let message = peer.expect("query").await;
-            let wrong = json!({
-                "type": "tree_hash_response", "session": message["session"], "id": message["id"],
-            });
-            peer.say(&wrong).await;
-            message
+    let (asked, message) = futures::join!(session.request(&query(), "query_response"), async {
+        let message = peer.expect("query").await;
+        let wrong = json!({
+            "type": "tree_hash_response", "session": message["session"], "id": message["id"],
         });
+        peer.say(&wrong).await;
+        message
+    });
     let error = asked.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
     for name in ["query_response", "tree_hash_response"] {

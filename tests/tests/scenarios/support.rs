@@ -63,7 +63,8 @@ pub(crate) fn pids(pool: &SessionPool) -> Vec<u32> {
 /// What the session shows under `count`.
 pub(crate) async fn shown(session: &Session) -> Value {
     let found = session.request(&find("count"), "query_response");
-    let found: Value = found.await.unwrap().decode().unwrap();
+    let found = found.await.expect("the session answers");
+    let found: Value = found.decode().expect("it is a map");
     found["data"]["props"]["content"].clone()
 }
 

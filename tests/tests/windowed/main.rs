@@ -1,11 +1,14 @@
 //! Sessions with real windows, on the display that is there or on a headless one of their own.
 
+#![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
+
 mod display;
 mod sessions;
 #[path = "../scenarios/support.rs"]
 #[allow(
     dead_code,
     unused_imports,
+    unused_macros,
     reason = "shared with the scenarios that need no display"
 )]
 mod support;

@@ -1,0 +1,96 @@
+//! A wire format, a mode and a connector of somebody else's, with everything else from the pool.
+
+#![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
+
+mod cbor;
+mod renderer;
+mod round_robin;
+
+use std::collections::BTreeMap;
+
+use cbor::Cbor;
+use futures::future::join_all;
+use plushie_pool::{ErrorKind, SessionEvent, SessionPool};
+use plushie_pool_core::conformance;
+use renderer::InMemory;
+use round_robin::RoundRobin;
+use serde_json::{Value, json};
+
+#[test]
+fn the_wire_format_is_right() {
+    conformance::transport(&Cbor);
+}
+
+#[test]
+fn the_mode_is_right() {
+    conformance::mode(&mut RoundRobin::over(4));
+}
+
+#[tokio::test]
+async fn a_pool_works_with_all_three() {
+    let (renderers, _) = InMemory::new();
+    let pool = SessionPool::builder()
+        .connector(renderers)
+        .transport(Cbor)
+        .custom_mode(RoundRobin::over(4))
+        .max_sessions(8)
+        .start()
+        .await
+        .unwrap();
+    let sessions = join_all((0..8).map(|_| pool.register())).await;
+    let sessions: Vec<_> = sessions.into_iter().map(Result::unwrap).collect();
+    let query = json!({"type": "query", "target": "find", "selector": {}});
+    let mut served = BTreeMap::new();
+    for session in &sessions {
+        let reply = session.request(&query, "query_response").await.unwrap();
+        let reply: Value = reply.decode().unwrap();
+        assert_eq!(reply["session"], session.id().to_string());
+        *served.entry(reply["data"].to_string()).or_insert(0) += 1;
+    }
+    assert_eq!(served.into_values().collect::<Vec<_>>(), [2, 2, 2, 2]);
+
+    let status = pool.status();
+    assert_eq!((&*status.mode, &*status.format), ("round robin", "cbor"));
+    assert_eq!((status.launches, status.renderers.len()), (4, 4));
+    assert_eq!(status.renderers[0].origin, "in memory");
+    assert_eq!(status.renderers[0].pid, None);
+    for session in sessions {
+        session.unregister().await.unwrap();
+    }
+    assert_eq!(pool.status().sessions, 0);
+    pool.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_renderer_that_goes_takes_only_its_own_sessions_along() {
+    let (renderers, switches) = InMemory::new();
+    let pool = SessionPool::builder()
+        .connector(renderers)
+        .transport(Cbor)
+        .custom_mode(RoundRobin::over(2))
+        .start()
+        .await
+        .unwrap();
+    let [goes, stays] = [
+        pool.register().await.unwrap(),
+        pool.register().await.unwrap(),
+    ];
+    let hash = json!({"type": "tree_hash", "name": "x"});
+    for session in [&goes, &stays] {
+        session.request(&hash, "tree_hash_response").await.unwrap();
+    }
+    // The first session went to the first renderer.
+    switches.lock().unwrap().remove(0).abort();
+    let event = goes.next_event().await;
+    assert!(
+        matches!(event, Some(SessionEvent::RendererExited(_))),
+        "{event:?}"
+    );
+    let error = goes.request(&hash, "tree_hash_response").await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::RendererExited);
+    stays.request(&hash, "tree_hash_response").await.unwrap();
+
+    let next = pool.register().await.unwrap();
+    next.request(&hash, "tree_hash_response").await.unwrap();
+    assert_eq!(pool.status().deaths, 1);
+}

@@ -1,0 +1,239 @@
+//! No renderer outlives its pool, however the pool ends.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
+
+#[path = "scenarios/support.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "made for the scenarios"
+)]
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use plushie_pool::blocking::Wait;
+use plushie_pool::{RendererMode, SessionPool, WireFormat};
+use rustix::process::{Pid, Signal, getpgid, kill_process};
+use support::{LONG, exists, pids, pool, scripted, shown};
+
+/// How the host below ends. Makes that test one.
+const ENDING: &str = "POOL_TEST_ORPHANS_ENDING";
+
+/// What the host's renderers do: `heed`, the real ones, or `ignore` everything they are asked.
+const MANNERS: &str = "POOL_TEST_ORPHANS_MANNERS";
+
+#[test]
+fn none_is_left_when_the_pool_is_dropped() {
+    let mut host = Host::start("drop", "heed");
+    host.assert_renderers_end();
+    // The host is still there.
+    assert!(host.child.try_wait().unwrap().is_none());
+    host.assert_ends(0);
+}
+
+#[test]
+fn none_is_left_when_the_pool_is_dropped_that_would_not_end_by_itself() {
+    let mut host = Host::start("drop", "ignore");
+    host.assert_renderers_end();
+    assert!(host.child.try_wait().unwrap().is_none());
+    host.assert_ends(0);
+}
+
+#[test]
+fn none_is_left_after_a_panic() {
+    let mut host = Host::start("panic", "heed");
+    host.assert_ends(101);
+    host.assert_renderers_end();
+}
+
+#[test]
+fn none_is_left_by_a_static_pool_when_the_tests_are_over() {
+    for manners in MANNERS_THERE_ARE {
+        let mut host = Host::start("static", manners);
+        host.assert_ends(0);
+        host.assert_renderers_end();
+    }
+}
+
+#[test]
+fn none_is_left_by_a_static_pool_after_exit() {
+    for manners in MANNERS_THERE_ARE {
+        let mut host = Host::start("exit", manners);
+        host.assert_ends(3);
+        host.assert_renderers_end();
+    }
+}
+
+#[test]
+fn none_is_left_by_a_process_that_is_killed() {
+    for manners in MANNERS_THERE_ARE {
+        let mut host = Host::start("wait", manners);
+        assert_eq!(host.renderers.len(), 2);
+        assert!(host.renderers.iter().all(|pid| runs(*pid)));
+        host.child.kill().unwrap();
+        host.child.wait().unwrap();
+        host.assert_renderers_end();
+    }
+}
+
+#[test]
+fn a_renderer_stays_in_the_process_group_of_its_host() {
+    let pool = start("heed");
+    let mine = getpgid(None).unwrap();
+    for pid in pids(&pool) {
+        let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+        assert_eq!(getpgid(Some(pid)).unwrap(), mine);
+    }
+}
+
+/// Where the system does not end a child with its parent, one that heeds nothing is left.
+const MANNERS_THERE_ARE: &[&str] = if cfg!(target_os = "linux") {
+    &["heed", "ignore"]
+} else {
+    &["heed"]
+};
+
+/// This test binary once more, with a pool.
+struct Host {
+    child: Child,
+    renderers: Vec<u32>,
+}
+
+impl Host {
+    fn start(ending: &str, manners: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "host", "--nocapture"])
+            .env(ENDING, ending)
+            .env(MANNERS, manners)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let renderers = lines
+            .find_map(|line| line.unwrap().strip_prefix("renderers:").map(str::to_owned))
+            .expect("the host says which renderers it started");
+        let renderers = renderers.split_whitespace();
+        // The rest is of no interest, but must go somewhere.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            renderers: renderers.map(|pid| pid.parse().unwrap()).collect(),
+        }
+    }
+
+    fn assert_ends(&mut self, code: i32) {
+        drop(self.child.stdin.take());
+        let status = self.ended();
+        assert_eq!(status.code(), Some(code), "{status}");
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < LONG, "the host does not end");
+            std::thread::sleep(support::SHORT);
+        }
+    }
+
+    fn assert_renderers_end(&self) {
+        assert_eq!(self.renderers.len(), 2);
+        let start = Instant::now();
+        while let Some(pid) = self.renderers.iter().find(|pid| runs(**pid)) {
+            assert!(start.elapsed() < LONG, "renderer {pid} outlived its pool");
+            std::thread::sleep(support::SHORT);
+        }
+        // Whoever is still there has reaped them.
+        if std::fs::exists(format!("/proc/{}", self.child.id())).is_ok_and(|exists| exists) {
+            let reaped = || self.renderers.iter().all(|pid| !exists(*pid));
+            while !reaped() {
+                assert!(start.elapsed() < LONG, "nobody waited for the renderers");
+                std::thread::sleep(support::SHORT);
+            }
+        }
+    }
+}
+
+/// A test that fails leaves none behind either.
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for pid in self.renderers.iter().filter(|pid| runs(**pid)) {
+            let pid = Pid::from_raw(pid.cast_signed()).expect("it is not zero");
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Whether a process is alive, rather than gone or waiting to be reaped by whoever inherited it.
+fn runs(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => !stat
+            .rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('Z')),
+        Err(_) if cfg!(target_os = "linux") => false,
+        Err(_) => exists(pid),
+    }
+}
+
+/// Not a test of its own: what those above run.
+#[test]
+fn host() {
+    static POOL: OnceLock<SessionPool> = OnceLock::new();
+
+    let Ok(ending) = std::env::var(ENDING) else {
+        return;
+    };
+    let pool = start(&std::env::var(MANNERS).unwrap());
+    let session = pool.register().wait().unwrap();
+    let pids: Vec<_> = pids(&pool).iter().map(u32::to_string).collect();
+    println!("\nrenderers: {}", pids.join(" "));
+    std::io::stdout().flush().unwrap();
+    match &*ending {
+        "drop" => {
+            drop((pool, session));
+            wait();
+        }
+        "panic" => panic!("as a test that fails"),
+        "static" => {
+            POOL.set(pool).unwrap();
+            std::mem::forget(session);
+        }
+        "exit" => {
+            POOL.set(pool).unwrap();
+            std::process::exit(3);
+        }
+        _ => wait(),
+    }
+}
+
+/// Until whoever started this has seen enough.
+fn wait() {
+    std::io::stdin().lines().for_each(drop);
+}
+
+/// A pool of two renderers, with a session.
+fn start(manners: &str) -> SessionPool {
+    let builder = match manners {
+        "ignore" => scripted(["ignore-term", "hello", "hang"]),
+        _ => pool(RendererMode::Mock, WireFormat::Msgpack),
+    };
+    let pool = builder.renderers(2).start().wait().unwrap();
+    if manners != "ignore" {
+        let session = pool.register().wait().unwrap();
+        shown(&session).wait();
+    }
+    pool
+}

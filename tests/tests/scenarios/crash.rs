@@ -1,0 +1,294 @@
+//! Renderers that die, and what is left of the pool then: all of it but their sessions.
+
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::join_all;
+use plushie_pool::{
+    Error, ErrorKind, Exit, Origin, RendererMode, RestartPolicy, Session, SessionEvent,
+    SessionPool, WireFormat,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::peer::query;
+use crate::support::{
+    counter, everywhere, exists, in_both_formats, pids, pool, scripted, shown, snapshot, until,
+    within,
+};
+
+everywhere! {
+    all_requests_end_at_once_when_their_renderer_is_killed
+    the_other_renderers_sessions_go_on
+}
+
+in_both_formats! {
+    a_renderer_that_says_why_it_goes_is_quoted
+    its_stderr_is_kept_by_the_end_however_much_there_is
+    a_renderer_that_goes_in_the_middle_of_a_message_is_gone
+    a_renderer_that_closes_its_output_is_gone
+    a_pool_whose_renderers_keep_dying_gives_up_and_says_why
+    a_session_placed_on_a_renderer_that_is_dying_gets_another
+    a_renderer_that_ignores_everything_is_killed_in_the_end
+}
+
+/// Far more than it takes; the time itself is printed.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// Eight sessions with three requests each on a renderer that does not come to answer.
+async fn all_requests_end_at_once_when_their_renderer_is_killed(
+    mode: RendererMode,
+    format: WireFormat,
+) {
+    let pool = pool(mode, format).renderer_env("RUST_LOG", "debug");
+    let pool = pool.start().await.unwrap();
+    let sessions = eight_sessions(&pool).await;
+    for session in &sessions {
+        session.send(&snapshot(&counter(1))).await.unwrap();
+        assert_eq!(shown(session).await, "1");
+    }
+    // So that it does not answer.
+    kill_process(pid(&pool), Signal::STOP).unwrap();
+    let errors = kill_with_24_requests_in_flight(&pool, &sessions).await;
+    for error in &errors {
+        assert!(
+            error.stderr().is_some_and(|tail| tail.contains("plushie")),
+            "{error}"
+        );
+    }
+
+    // The pool is as good as new.
+    let session = within(pool.register()).await.unwrap();
+    session.send(&snapshot(&counter(2))).await.unwrap();
+    assert_eq!(shown(&session).await, "2");
+}
+
+#[tokio::test]
+async fn all_requests_to_a_renderer_that_never_answers_end_at_once_when_it_is_killed() {
+    let builder = scripted([
+        "complain first words",
+        "complain last words",
+        "hello",
+        "drain",
+    ]);
+    let pool = builder.start().await.unwrap();
+    let sessions = eight_sessions(&pool).await;
+    for error in kill_with_24_requests_in_flight(&pool, &sessions).await {
+        assert_eq!(error.stderr(), Some("first words\nlast words"));
+        assert!(
+            error.to_string().ends_with("\n  first words\n  last words"),
+            "{error}"
+        );
+    }
+}
+
+async fn eight_sessions(pool: &SessionPool) -> Vec<Session> {
+    let sessions = join_all((0..8).map(|_| pool.register())).await;
+    sessions.into_iter().map(Result::unwrap).collect()
+}
+
+async fn kill_with_24_requests_in_flight(pool: &SessionPool, sessions: &[Session]) -> Vec<Error> {
+    let killed = pids(pool)[0];
+    let query = query();
+    let mut asked = Vec::new();
+    for session in sessions {
+        for _ in 0..3 {
+            let mut request = session.request(&query, "query_response");
+            assert!((&mut request).now_or_never().is_none());
+            asked.push(request);
+        }
+    }
+    assert_eq!(pool.status().pending_requests, 24);
+
+    let start = Instant::now();
+    kill_process(pid(pool), Signal::KILL).unwrap();
+    let outcomes = within(join_all(asked)).await;
+    let took = start.elapsed();
+    println!("24 requests ended {took:?} after their renderer was killed");
+    assert!(took < AT_ONCE, "{took:?}");
+    let errors: Vec<_> = outcomes.into_iter().map(Result::unwrap_err).collect();
+    for (n, error) in errors.iter().enumerate() {
+        assert_eq!(error.kind(), ErrorKind::RendererExited, "{error}");
+        assert_eq!(error.exit(), Some(Exit::Signal(9)), "{error}");
+        assert!(
+            error.to_string().contains("killed by signal 9, SIGKILL"),
+            "{error}"
+        );
+        assert_eq!(error.session(), Some(sessions[n / 3].id()));
+        assert!(error.request().is_some());
+        assert_eq!(error.origin(), Origin::Renderer);
+    }
+
+    for session in sessions {
+        let event = within(session.next_event()).await;
+        let Some(SessionEvent::RendererExited(error)) = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!(error.exit(), Some(Exit::Signal(9)));
+        assert!(within(session.next_event()).await.is_none());
+        let error = session.request(&query, "query_response").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RendererExited, "also afterwards");
+    }
+    let next = within(pool.register()).await.unwrap();
+    assert_ne!(next.renderer_pid(), Some(killed));
+    assert!(!exists(killed), "it was reaped");
+    let status = pool.status();
+    assert_eq!((status.deaths, status.launches, status.sessions), (1, 2, 1));
+    assert_eq!(status.pending_requests, 0);
+    errors
+}
+
+/// The only renderer's process.
+fn pid(pool: &SessionPool) -> Pid {
+    Pid::from_raw(pids(pool)[0].cast_signed()).unwrap()
+}
+
+async fn the_other_renderers_sessions_go_on(mode: RendererMode, format: WireFormat) {
+    let pool = pool(mode, format).renderers(2).start().await.unwrap();
+    let [one, other] = [
+        pool.register().await.unwrap(),
+        pool.register().await.unwrap(),
+    ];
+    assert_ne!(one.renderer_pid(), other.renderer_pid());
+    other.send(&snapshot(&counter(6))).await.unwrap();
+    let pid = Pid::from_raw(one.renderer_pid().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    let event = within(one.next_event()).await;
+    assert!(
+        matches!(event, Some(SessionEvent::RendererExited(_))),
+        "{event:?}"
+    );
+    assert_eq!(shown(&other).await, "6");
+    drop(one);
+    let next = within(pool.register()).await.unwrap();
+    assert_eq!(shown(&next).await, Value::Null);
+    assert_eq!(pool.status().deaths, 1);
+}
+
+async fn a_renderer_that_says_why_it_goes_is_quoted(format: WireFormat) {
+    let words = r#"say {"type":"error","session":"","message":"out of colours"}"#;
+    let pool = scripted(["hello", "take 2", words, "exit 3"]).format(format);
+    let pool = pool.start().await.unwrap();
+    let session = pool.register().await.unwrap();
+    let error = within(session.request(&query(), "query_response")).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RendererExited);
+    assert_eq!(error.exit(), Some(Exit::Code(3)));
+    assert!(
+        error.to_string().contains("it said: out of colours"),
+        "{error}"
+    );
+}
+
+async fn its_stderr_is_kept_by_the_end_however_much_there_is(format: WireFormat) {
+    // Unread it would fill the pipe, and hang before it comes to answer.
+    let steps = [
+        "hello",
+        "take 1",
+        "flood 50000",
+        "answer 1",
+        "take 1",
+        // Most of it is still in the pipe when the process is gone.
+        "flood 900",
+        "complain the end",
+        "exit 1",
+    ];
+    let pool = scripted(steps).format(format).start().await.unwrap();
+    let session = pool.register().await.unwrap();
+    within(session.request(&query(), "query_response"))
+        .await
+        .unwrap();
+    let error = within(session.request(&query(), "query_response")).await;
+    let error = error.unwrap_err();
+    let tail = error.stderr().unwrap();
+    assert!(tail.ends_with("the end"), "{tail}");
+    assert!(tail.contains("complaint 899 of 900"), "{tail}");
+    assert!(tail.len() < 100_000, "{} bytes are not a tail", tail.len());
+}
+
+async fn a_renderer_that_goes_in_the_middle_of_a_message_is_gone(format: WireFormat) {
+    let torn = r#"tear {"type":"query_response","session":"$session","id":"$id","data":"torn"}"#;
+    let pool = scripted(["hello", "take 2", torn, "kill"]).format(format);
+    let pool = pool.start().await.unwrap();
+    let session = pool.register().await.unwrap();
+    let error = within(session.request(&query(), "query_response")).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RendererExited, "{error}");
+    assert_eq!(error.exit(), Some(Exit::Signal(9)), "{error}");
+    within(pool.register()).await.unwrap();
+}
+
+async fn a_renderer_that_closes_its_output_is_gone(format: WireFormat) {
+    let steps = ["ignore-term", "hello", "take 2", "hush", "hang"];
+    let pool = scripted(steps).format(format).start().await.unwrap();
+    let hushed = pids(&pool)[0];
+    let session = pool.register().await.unwrap();
+    let error = within(session.request(&query(), "query_response")).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::RendererExited);
+    until("it was ended and reaped", || !exists(hushed)).await;
+}
+
+async fn a_pool_whose_renderers_keep_dying_gives_up_and_says_why(format: WireFormat) {
+    let policy = RestartPolicy {
+        max_restarts: 2,
+        backoff: Duration::from_millis(1),
+        ..RestartPolicy::default()
+    };
+    let pool = scripted(["hello", "take 2", "complain no more", "exit 9"]);
+    let pool = pool.format(format).restart(policy).start().await.unwrap();
+    for death in 1..=3 {
+        let session = within(pool.register()).await.unwrap();
+        within(session.request(&query(), "query_response"))
+            .await
+            .unwrap_err();
+        until("it was counted", || pool.status().deaths == death).await;
+    }
+    for _ in 0..2 {
+        let error = within(pool.register()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RestartsExhausted);
+        for words in ["exit code 9", "no more"] {
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+    let status = pool.status();
+    assert_eq!((status.launches, status.sessions), (3, 0));
+}
+
+async fn a_session_placed_on_a_renderer_that_is_dying_gets_another(format: WireFormat) {
+    let folder = TempDir::new().unwrap();
+    let once = format!("first-time {}", folder.path().join("died").display());
+    let pool = scripted([&*once, "hello", "take 1", "kill"]).format(format);
+    let pool = pool.start().await.unwrap();
+    // Whatever the moment it dies at, a session opened then is of use or says why not.
+    loop {
+        let session = within(pool.register()).await.unwrap();
+        match within(session.request(&query(), "query_response")).await {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::RendererExited),
+        }
+    }
+    assert_eq!(pool.status().deaths, 1);
+}
+
+async fn a_renderer_that_ignores_everything_is_killed_in_the_end(format: WireFormat) {
+    let pool = scripted(["ignore-term", "hello", "hang"]).format(format);
+    let grace = plushie_pool::Grace {
+        eof: Duration::from_millis(10),
+        term: Duration::from_millis(10),
+        ..plushie_pool::Grace::default()
+    };
+    let pool = pool.grace(grace).start().await.unwrap();
+    let stubborn = pids(&pool)[0];
+    let session = pool.register().await.unwrap();
+    within(
+        session
+            .request(&query(), "query_response")
+            .timeout(crate::support::SHORT),
+    )
+    .await
+    .unwrap_err();
+    within(pool.shutdown()).await.unwrap();
+    assert!(!exists(stubborn));
+    assert_eq!(pool.status().deaths, 0, "it did not die by itself");
+}
