@@ -1,0 +1,222 @@
+//! How a session ends, and what waits in it: by its owner's wish, by the renderer, by the clock.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Session, State};
+use crate::link::events::SessionEvent;
+use crate::link::own::{self, OWN};
+use crate::link::{Effects, Outcome, Wire, closed};
+use crate::{Close, Error, Phase, RequestId};
+
+impl<C> Session<C> {
+    pub(in crate::link) fn close(
+        &mut self,
+        completion: Option<C>,
+        now: Instant,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        match &mut self.state {
+            State::Over(_) => {
+                let done = completion.map(|completion| (completion, Ok(Outcome::Closed)));
+                effects.finished.extend(done);
+                return;
+            }
+            State::Closing { waiters, .. } => {
+                waiters.extend(completion);
+                return;
+            }
+            State::Open => {}
+        }
+        self.end_all(&closed(self.id), wire, effects);
+        let patience = wire.config.close_patience;
+        self.state = State::Closing {
+            waiters: completion.into_iter().collect(),
+            until: now + patience,
+            patience,
+        };
+        // A renderer that outlives its sessions has nothing to forget of one it never heard of.
+        if !self.begun && wire.config.close == Close::Reset {
+            self.confirm_close(effects);
+            return;
+        }
+        wire.wake_by(now + patience, effects);
+        if self.gate.wants_tree() {
+            // Or the renderer would take the reset for the tree, and not answer it.
+            self.send_empty_patch(wire, effects);
+        }
+        self.send_close(wire, effects);
+    }
+
+    fn send_close(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        match wire.config.close {
+            Close::Reset => self.send_own(OWN, &own::reset(), wire, effects),
+            Close::Exit => {
+                effects.exiting = true;
+                self.send_own(OWN, &own::exit(), wire, effects)
+            }
+        };
+    }
+
+    /// The renderer let go of the session that is being closed.
+    pub(super) fn confirm_close(&mut self, effects: &mut Effects<C>) {
+        let state = std::mem::replace(&mut self.state, State::Over(closed(self.id)));
+        if let State::Closing { waiters, .. } = state {
+            let done = waiters
+                .into_iter()
+                .map(|waiter| (waiter, Ok(Outcome::Closed)));
+            effects.finished.extend(done);
+        }
+        self.over(None, effects);
+    }
+
+    pub(in crate::link) fn expire(
+        &mut self,
+        now: Instant,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        match self.state {
+            State::Open => {}
+            State::Closing {
+                until, patience, ..
+            } => {
+                if until <= now {
+                    self.close_unconfirmed(patience, effects);
+                } else {
+                    wire.wake_by(until, effects);
+                }
+                return;
+            }
+            State::Over(_) => return,
+        }
+        self.expire_queue(now, wire, effects);
+        self.expire_pending(now, wire, effects);
+        if let Some(id) = self.gate.overdue(now) {
+            let error = Error::timeout(Phase::Step, wire.config.step_patience)
+                .with_hint("answer every InteractStep with a snapshot or a patch");
+            if let Some(pending) = self.requests.remove(id) {
+                self.end(id, pending.completion, error, wire, effects);
+            }
+            self.orphan(id, wire, effects);
+        } else if let Some(at) = self.gate.deadline() {
+            wire.wake_by(at, effects);
+        }
+        self.pump(wire, effects);
+    }
+
+    fn expire_queue(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
+        let (overdue, waiting) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|waiting| waiting.deadline <= now);
+        self.queue = waiting;
+        for waiting in &self.queue {
+            wire.wake_by(waiting.deadline, effects);
+        }
+        let overdue: VecDeque<_> = overdue;
+        for submission in overdue {
+            let error = Error::timeout(Phase::Send, submission.timeout)
+                .with_session(self.id)
+                .with_request(submission.id);
+            effects.finished.push((submission.completion, Err(error)));
+        }
+    }
+
+    fn expire_pending(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
+        let overdue = self.requests.overdue(now, |at| wire.wake_by(at, effects));
+        for id in overdue {
+            if let Some(pending) = self.requests.abandon(id, &self.credit) {
+                let error = Error::timeout(Phase::Reply, pending.timeout).with_hint(
+                    "the renderer drops a message it cannot read without a word: check its fields",
+                );
+                self.end(id, pending.completion, error, wire, effects);
+                self.orphan(id, wire, effects);
+            }
+        }
+    }
+
+    fn close_unconfirmed(&mut self, patience: Duration, effects: &mut Effects<C>) {
+        effects.suspect = true;
+        let error = Error::timeout(Phase::Close, patience).with_session(self.id);
+        let state = std::mem::replace(&mut self.state, State::Over(closed(self.id)));
+        if let State::Closing { waiters, .. } = state {
+            let told = waiters
+                .into_iter()
+                .map(|waiter| (waiter, Err(error.clone())));
+            effects.finished.extend(told);
+        }
+        self.over(None, effects);
+    }
+
+    pub(in crate::link) fn renderer_gone(
+        &mut self,
+        error: &Error,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        match self.state {
+            State::Open => {
+                let error = error.clone().with_session(self.id);
+                self.fail(error, SessionEvent::RendererExited, wire, effects);
+            }
+            State::Closing { .. } => self.confirm_close(effects),
+            State::Over(_) => {}
+        }
+    }
+
+    /// The session ends against its owner's will.
+    pub(super) fn fail(
+        &mut self,
+        error: Error,
+        last: impl FnOnce(Error) -> SessionEvent,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        self.end_all(&error, wire, effects);
+        let state = std::mem::replace(&mut self.state, State::Over(error.clone()));
+        if let State::Closing { waiters, .. } = state {
+            let done = waiters
+                .into_iter()
+                .map(|waiter| (waiter, Ok(Outcome::Closed)));
+            effects.finished.extend(done);
+        }
+        self.over(Some(last(error)), effects);
+    }
+
+    pub(super) fn over(&mut self, last: Option<SessionEvent>, effects: &mut Effects<C>) {
+        self.events.finish(last);
+        effects.wakers.append(&mut self.readers);
+        effects.released.push(self.id);
+    }
+
+    /// Ends everything that waits.
+    fn end_all(&mut self, error: &Error, wire: &mut Wire, effects: &mut Effects<C>) {
+        for (id, pending) in self.requests.drain() {
+            self.end(id, pending.completion, error.clone(), wire, effects);
+        }
+        for submission in std::mem::take(&mut self.queue) {
+            let completion = Some(submission.completion);
+            self.end(submission.id, completion, error.clone(), wire, effects);
+        }
+    }
+
+    /// Ends a request that has left the books: its caller is told, or its owner.
+    pub(super) fn end(
+        &mut self,
+        id: RequestId,
+        completion: Option<C>,
+        error: Error,
+        wire: &mut Wire,
+        effects: &mut Effects<C>,
+    ) {
+        let error = error.with_session(self.id).with_request(id);
+        match completion {
+            Some(completion) => effects.finished.push((completion, Err(error))),
+            None => {
+                let event = SessionEvent::InteractFailed { id, error };
+                self.tell(event, wire, effects);
+            }
+        }
+    }
+}
