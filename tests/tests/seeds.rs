@@ -15,10 +15,10 @@ use plushie_pool_transport_msgpack::Msgpack;
 fn read_all(transport: &dyn Transport) {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
     let mut read = 0;
-    for seed in fs::read_dir(seeds.join(transport.name())).unwrap() {
-        let path = seed.unwrap().path();
+    for seed in fs::read_dir(seeds.join(transport.name())).expect("they are kept") {
+        let path = seed.expect("it is listed").path();
         eprintln!("{}", path.display());
-        let seed = fs::read(path).unwrap();
+        let seed = fs::read(path).expect("it is a file");
         fuzz::read(transport, &seed);
         // In the smallest pieces and in one, whatever the seed says.
         for size in [0, 255] {

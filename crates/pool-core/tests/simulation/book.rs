@@ -174,11 +174,9 @@ impl Book {
             return;
         }
         match &*message.kind {
-            "interact_step" if self.closing.is_none() => {
-                // A probe that is on its way is what the renderer takes for the tree.
-                if running.probe.take().is_none() {
-                    running.step = Some(now + config.step_patience);
-                }
+            // A probe that is on its way is what the renderer takes for the tree.
+            "interact_step" if self.closing.is_none() && running.probe.take().is_none() => {
+                running.step = Some(now + config.step_patience);
             }
             "interact_response" => self.running = None,
             _ => {}
