@@ -9,6 +9,7 @@
 //! | `serve` | answers everything until its input ends |
 //! | `drain` | reads until its input ends, and answers nothing |
 //! | `say JSON` | says this; `$id` and `$session` are those of the last message read |
+//! | `repeat N JSON` | says this N times |
 //! | `tear JSON` | says the first half of this, without the rest of its frame |
 //! | `frame TEXT` | says these bytes in the frame of a message |
 //! | `print TEXT` | writes these bytes as they are |
@@ -16,7 +17,9 @@
 //! | `complain TEXT` | writes a line to stderr |
 //! | `flood N` | writes N lines to stderr |
 //! | `first-time PATH` | goes on if the file is not there, and makes it; else says hello and serves |
-//! | `ignore-term` | no longer ends on SIGTERM |
+//! | `note PATH` | writes its process id into this file |
+//! | `bequeath` | starts a process that has its output and stderr, and complains of its id |
+//! | `ignore-term` | no longer ends on SIGTERM or SIGINT |
 //! | `hush` | closes its output |
 //! | `hang` | does nothing any more, and does not read |
 //! | `exit N` | ends with this code |
@@ -40,6 +43,7 @@ pub enum Step {
     Serve,
     Drain,
     Say(String),
+    Repeat(usize, String),
     Tear(String),
     Frame(Vec<u8>),
     Print(Vec<u8>),
@@ -47,6 +51,8 @@ pub enum Step {
     Complain(String),
     Flood(usize),
     FirstTime(PathBuf),
+    Note(PathBuf),
+    Bequeath,
     IgnoreTerm,
     Hush,
     Hang,
@@ -77,6 +83,10 @@ fn step(text: &str) -> Option<Step> {
         "serve" => Step::Serve,
         "drain" => Step::Drain,
         "say" => Step::Say(rest.to_owned()),
+        "repeat" => {
+            let (times, text) = rest.split_once(' ')?;
+            Step::Repeat(times.parse().ok()?, text.to_owned())
+        }
         "tear" => Step::Tear(rest.to_owned()),
         "frame" => Step::Frame(unescape(rest)?),
         "print" => Step::Print(unescape(rest)?),
@@ -84,6 +94,8 @@ fn step(text: &str) -> Option<Step> {
         "complain" => Step::Complain(rest.to_owned()),
         "flood" => Step::Flood(rest.parse().ok()?),
         "first-time" => Step::FirstTime(rest.into()),
+        "note" => Step::Note(rest.into()),
+        "bequeath" => Step::Bequeath,
         "ignore-term" => Step::IgnoreTerm,
         "hush" => Step::Hush,
         "hang" => Step::Hang,
@@ -131,7 +143,14 @@ mod tests {
             Step::Print(b"a\n\0\\".to_vec()),
         ];
         assert_eq!(parse(&args).unwrap(), steps);
-        for typo in ["take", "take two", "helo", "print \\q", "hello {"] {
+        for typo in [
+            "take",
+            "take two",
+            "repeat {}",
+            "helo",
+            "print \\q",
+            "hello {",
+        ] {
             assert!(parse(&[typo.to_owned()]).unwrap_err().contains(typo));
         }
     }

@@ -13,20 +13,26 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use plushie_pool::blocking::Wait;
 use plushie_pool::{RendererMode, SessionPool, WireFormat};
-use rustix::process::{Pid, Signal, getpgid, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 use support::{LONG, exists, pids, pool, scripted, shown};
 
 /// How the host below ends. Makes that test one.
 const ENDING: &str = "POOL_TEST_ORPHANS_ENDING";
 
-/// What the host's renderers do: `heed`, the real ones, or `ignore` everything they are asked.
+/// What the host's renderers do: `heed`, the real ones, or `ignore` everything they are asked;
+/// `mute` ones never get as far as hello.
 const MANNERS: &str = "POOL_TEST_ORPHANS_MANNERS";
+
+/// Where a mute one notes its process.
+const NOTE: &str = "POOL_TEST_ORPHANS_NOTE";
 
 #[test]
 fn none_is_left_when_the_pool_is_dropped() {
@@ -82,6 +88,41 @@ fn none_is_left_by_a_process_that_is_killed() {
     }
 }
 
+/// As a terminal does on Ctrl-C, and nextest for those it runs.
+#[test]
+fn none_is_left_by_a_process_group_that_is_interrupted() {
+    for manners in MANNERS_THERE_ARE {
+        let mut host = Host::start("wait", manners);
+        assert!(host.renderers.iter().all(|pid| runs(*pid)));
+        host.interrupt();
+        host.assert_renderers_end();
+    }
+}
+
+#[test]
+fn none_is_left_by_a_process_group_that_is_interrupted_during_a_launch() {
+    for manners in ["mute", "mute and ignore"] {
+        if cfg!(not(target_os = "linux")) && manners != "mute" {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let noted = folder.path().join("pid");
+        let mut host = Host::new(Host::spawn("start", manners, Some(&noted)));
+        let start = Instant::now();
+        let pid = loop {
+            match std::fs::read_to_string(&noted) {
+                Ok(pid) => break pid.parse().unwrap(),
+                Err(_) => assert!(start.elapsed() < LONG, "the renderer does not start"),
+            }
+            std::thread::sleep(support::SHORT);
+        };
+        assert!(runs(pid));
+        host.renderers = vec![pid];
+        host.interrupt();
+        host.assert_renderers_end();
+    }
+}
+
 #[test]
 fn a_renderer_stays_in_the_process_group_of_its_host() {
     let pool = start("heed");
@@ -107,26 +148,46 @@ struct Host {
 
 impl Host {
     fn start(ending: &str, manners: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "host", "--nocapture"])
-            .env(ENDING, ending)
-            .env(MANNERS, manners)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut host = Self::new(Self::spawn(ending, manners, None));
+        let mut lines = BufReader::new(host.child.stdout.take().unwrap()).lines();
         let renderers = lines
             .find_map(|line| line.unwrap().strip_prefix("renderers:").map(str::to_owned))
             .expect("the host says which renderers it started");
-        let renderers = renderers.split_whitespace();
         // The rest is of no interest, but must go somewhere.
         std::thread::spawn(move || lines.for_each(drop));
+        let renderers = renderers.split_whitespace();
+        host.renderers = renderers.map(|pid| pid.parse().unwrap()).collect();
+        assert_eq!(host.renderers.len(), 2);
+        host
+    }
+
+    fn new(child: Child) -> Self {
         Self {
             child,
-            renderers: renderers.map(|pid| pid.parse().unwrap()).collect(),
+            renderers: Vec::new(),
         }
+    }
+
+    /// In a process group of its own.
+    fn spawn(ending: &str, manners: &str, note: Option<&Path>) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "host", "--nocapture"])
+            .env(ENDING, ending)
+            .env(MANNERS, manners)
+            .envs(note.map(|path| (NOTE, path)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap()
+    }
+
+    fn interrupt(&mut self) {
+        let group = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process_group(group, Signal::INT).unwrap();
+        let status = self.ended();
+        assert_eq!(status.signal(), Some(2), "{status}");
     }
 
     fn assert_ends(&mut self, code: i32) {
@@ -147,7 +208,6 @@ impl Host {
     }
 
     fn assert_renderers_end(&self) {
-        assert_eq!(self.renderers.len(), 2);
         let start = Instant::now();
         while let Some(pid) = self.renderers.iter().find(|pid| runs(**pid)) {
             assert!(start.elapsed() < LONG, "renderer {pid} outlived its pool");
@@ -224,13 +284,17 @@ fn wait() {
     std::io::stdin().lines().for_each(drop);
 }
 
-/// A pool of two renderers, with a session.
+/// A pool of two renderers that has had a session; of one that is mute.
 fn start(manners: &str) -> SessionPool {
+    let noted = format!("note {}", std::env::var(NOTE).unwrap_or_default());
     let builder = match manners {
         "ignore" => scripted(["ignore-term", "hello", "hang"]),
+        "mute" => scripted([&*noted, "drain"]),
+        "mute and ignore" => scripted(["ignore-term", &noted, "hang"]),
         _ => pool(RendererMode::Mock, WireFormat::Msgpack),
     };
-    let pool = builder.renderers(2).start().wait().unwrap();
+    let renderers = if manners.starts_with("mute") { 1 } else { 2 };
+    let pool = builder.renderers(renderers).start().wait().unwrap();
     if manners != "ignore" {
         let session = pool.register().wait().unwrap();
         shown(&session).wait();

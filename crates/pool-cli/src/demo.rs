@@ -1,7 +1,6 @@
 //! `plushie-pool demo`: a counter in each of several sessions at once.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -35,8 +34,8 @@ pub(crate) struct Demo {
     format: Option<WireFormat>,
 
     /// How many sessions to run at once [default: 8]
-    #[arg(long, value_name = "N")]
-    sessions: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    sessions: Option<u16>,
 
     /// How often each session clicks its button
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -94,7 +93,7 @@ impl Demo {
             pool = pool.format(format);
         }
         if let Some(sessions) = self.sessions {
-            pool = pool.max_sessions(sessions.get());
+            pool = pool.max_sessions(sessions.into());
         }
         renderer::choose(pool, self.renderer.as_deref())
     }

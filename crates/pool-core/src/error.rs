@@ -110,12 +110,21 @@ struct Report {
     code: Option<Arc<str>>,
 }
 
+/// How much of a message is kept, in bytes.
+const LONGEST: usize = 1_000;
+
 impl Error {
-    /// An error of `kind`; `message` says what happened, in a clause without a full stop.
+    /// An error of `kind`; `message` says what happened, in a clause without a full stop. More
+    /// than 1,000 bytes of it are cut: a parser may quote a whole screenshot.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if message.len() > LONGEST {
+            message.truncate(message.floor_char_boundary(LONGEST));
+            message.push_str("...");
+        }
         Self(Box::new(Report {
             kind,
-            message: message.into().into(),
+            message: message.into(),
             hint: None,
             session: None,
             request: None,
@@ -131,6 +140,13 @@ impl Error {
             ErrorKind::Timeout(phase),
             format!("no {phase} within {waited:?}"),
         )
+    }
+
+    /// Puts what it is about in front of what happened.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message).into();
+        self
     }
 
     /// Adds what the reader should do about it.
@@ -324,6 +340,12 @@ mod tests {
              last lines of the renderer's stderr:\n  warning: a\n  fatal: b"
         );
         assert_eq!(error.origin(), Origin::Renderer);
+    }
+
+    #[test]
+    fn what_a_parser_quotes_does_not_flood_the_log() {
+        let error = Error::new(ErrorKind::Decode, "\u{e9}".repeat(100_000));
+        assert!(error.to_string().len() < 1_010);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How often a pool may replace renderers that died by themselves, and how fast.
+/// How often a pool may replace renderers that died by themselves, and how fast. One that could
+/// not be started counts like one that died. A renderer of one session takes nobody with it, is
+/// not replaced, and does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartPolicy {
     /// Replacements allowed `within` the time below. 0 never replaces a renderer.

@@ -3,6 +3,8 @@
 //! The pool's futures need no runtime, so all it takes is to [`wait`](Wait::wait) for them:
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
 //! use plushie_pool::SessionPool;
 //! use plushie_pool::blocking::{Wait, iter};
 //! use serde_json::json;
@@ -12,14 +14,23 @@
 //! let session = pool.register().wait()?;
 //! let query = json!({"type": "query", "target": "tree", "selector": {}});
 //! let reply = session.request(&query, "query_response").wait()?;
-//! for event in iter(session.events()).take(3) {
+//! // An event comes when it comes, so say how long to wait for one.
+//! if let Some(Some(event)) = session.next_event().wait_for(Duration::from_secs(1)) {
 //!     println!("{event:?}");
 //! }
+//! session.unregister().wait()?;
+//! // The session is over, and so are its events.
+//! assert_eq!(iter(session.events()).count(), 0);
 //! # Ok(())
 //! # }
 //! ```
 
 use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use futures::executor::{block_on, block_on_stream};
@@ -35,11 +46,39 @@ pub trait Wait: Future + Sized {
     fn wait(self) -> Self::Output {
         block_on(self)
     }
+
+    /// Blocks this thread until the future is done, but no longer than `at_most`; then the
+    /// future is dropped, which its documentation says what it means (`# Cancel safety`).
+    fn wait_for(self, at_most: Duration) -> Option<Self::Output> {
+        let deadline = Instant::now().checked_add(at_most);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        let mut future = pin!(self);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return Some(output);
+            }
+            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => thread::park(),
+                Some(Duration::ZERO) => return None,
+                Some(left) => thread::park_timeout(left),
+            }
+        }
+    }
 }
 
 impl<F: Future> Wait for F {}
 
-/// The items of a stream, such as a session's events, each waited for.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The items of a stream, such as a session's events, each waited for, for as long as that
+/// takes.
 ///
 /// # Panics
 ///

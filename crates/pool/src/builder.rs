@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plushie_pool_core::link::LinkConfig;
-use plushie_pool_core::{Error, ErrorKind, Mode, RestartPolicy, Transport};
+use plushie_pool_core::{Addressing, Close, Error, ErrorKind, Mode, RestartPolicy, Transport};
 use plushie_pool_renderer::{
     AppSettings, ChildProcess, Connector, Discovery, Grace, RendererConfig,
 };
@@ -20,6 +20,13 @@ use crate::fleet::Fleet;
 use crate::io_thread;
 use crate::pool::{PoolShared, SessionPool};
 use crate::registry;
+
+/// As good as for ever, and yet a time that can be added to any other.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+pub(crate) fn bounded(timeout: Duration) -> Duration {
+    timeout.min(LONGEST)
+}
 
 /// Describes a pool; [`start`](Self::start) makes it.
 #[must_use = "a pool is made by `start`"]
@@ -165,26 +172,26 @@ impl Builder {
 
     /// How long a request waits, to be sent and to be answered; 30 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = bounded(timeout);
         self
     }
 
     /// How long [`SessionPool::register`] waits for a free session; 60 s by default.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
+        self.acquire_timeout = bounded(timeout);
         self
     }
 
     /// How long a renderer may take from being started to being of use; 30 s by default.
     pub fn launch_timeout(mut self, timeout: Duration) -> Self {
-        self.launch_timeout = timeout;
+        self.launch_timeout = bounded(timeout);
         self
     }
 
     /// How long a renderer may take to confirm that a session is closed; 5 s by default. One
     /// that takes longer gets no more sessions.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.close_timeout = timeout;
+        self.close_timeout = bounded(timeout);
         self
     }
 
@@ -256,7 +263,7 @@ impl Builder {
                 &mut self.launch_timeout,
                 &mut self.close_timeout,
             ] {
-                *timeout = timeout.mul_f64(by);
+                *timeout = bounded(timeout.mul_f64(by));
             }
         }
         Ok(())
@@ -274,7 +281,7 @@ impl Builder {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the pool.
+    /// Dropping the future ends the pool, unless somebody has it by its name.
     pub async fn start(self) -> Result<SessionPool, Error> {
         let shared = self.build()?;
         if let Err(error) = shared.engine.launch_initial().await {
@@ -300,6 +307,13 @@ impl Builder {
             None => Arc::new(self.child_process()?),
         };
         connector.check()?;
+        if mode.close() == Close::Exit && mode.addressing() == Addressing::BySession {
+            let message = format!(
+                "the mode {} ends a renderer with each session, though it serves many",
+                mode.name()
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
 
         let mut link = LinkConfig::new(transport.clone(), mode.addressing(), mode.close());
         link.close_patience = self.close_timeout;

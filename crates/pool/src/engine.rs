@@ -1,9 +1,11 @@
 //! What a pool does: gives out places, finds each session a renderer, and sees all of them off.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use plushie_pool_core::{
     Acquired, Addressing, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
 };
@@ -153,7 +155,13 @@ impl Engine {
             let _ = closing.wait_for(|closing| *closing).await;
             closed()
         };
-        let started = Renderer::start(&*self.config.connector, config, observer, cancelled).await;
+        let start = Renderer::start(&*self.config.connector, config, observer, cancelled);
+        // A connector or a wire format of the user's may panic; those who wait must hear of it.
+        let started = AssertUnwindSafe(start).catch_unwind().await;
+        let started = started.unwrap_or_else(|_| {
+            let message = "the connector, the wire format or the settings panicked";
+            Err(Error::new(ErrorKind::Launch, message))
+        });
         match started {
             Ok(renderer) => {
                 tell.send_replace(Some(Ok(renderer.clone())));
@@ -166,15 +174,22 @@ impl Engine {
                 }
             }
             Err(error) => {
-                self.forget(id);
+                self.launch_failed(id, &error);
                 tell.send_replace(Some(Err(error)));
             }
         }
     }
 
-    fn forget(&self, renderer: RendererId) {
-        self.fleet().ended(renderer, None, false, Instant::now());
+    fn launch_failed(&self, renderer: RendererId, error: &Error) {
+        let shared = self.serves_many();
+        self.fleet()
+            .launch_failed(renderer, error, shared, Instant::now());
         self.check_over();
+    }
+
+    /// Whether renderers serve many sessions, rather than one each.
+    fn serves_many(&self) -> bool {
+        self.config.renderer.link.addressing == Addressing::BySession
     }
 
     /// Waits for a place in the pool.
@@ -252,8 +267,9 @@ impl Engine {
         for sender in waiting {
             let _ = sender.send(Err(error.clone()));
         }
-        let renderers = self.fleet().close(&error);
+        // In this order: a launch that finishes now either finds this, or is found below.
         self.closing.send_replace(true);
+        let renderers = self.fleet().close(&error);
         for renderer in renderers {
             renderer.abandon(&error);
         }
@@ -352,12 +368,11 @@ impl Observer for Watch {
     }
 
     fn ended(&self, renderer: &Renderer, end: &End) {
-        let shared = self.engine.config.renderer.link.addressing == Addressing::BySession;
+        let shared = self.engine.serves_many();
         let counters = renderer.counters();
-        let ended = Some((end, counters));
         self.engine
             .fleet()
-            .ended(self.renderer, ended, shared, Instant::now());
+            .ended(self.renderer, end, counters, shared, Instant::now());
         self.engine.check_over();
     }
 }

@@ -75,6 +75,8 @@ impl Fleet {
     /// What the fleet was closed with, or `RestartsExhausted`.
     pub(crate) fn place(&mut self) -> Result<Place, Error> {
         self.check_open()?;
+        // The mode is asked before anything changes: one of the user's may panic.
+        let worn_out = self.mode.recycle_after();
         let views = self.members.iter().filter(|(_, member)| !member.retiring);
         let views: Vec<_> = views
             .map(|(id, member)| RendererView::new(*id, member.sessions, member.served))
@@ -85,16 +87,14 @@ impl Fleet {
         };
         let (renderer, launch) = match chosen {
             Some(id) => (id, None),
-            None => {
-                let launch = self.launch()?;
-                (launch.id, Some(launch))
-            }
+            None => match (self.launch(), self.fallback(&views)) {
+                (Ok(launch), _) => (launch.id, Some(launch)),
+                (Err(_), Some(id)) => (id, None),
+                (Err(error), None) => return Err(error),
+            },
         };
-        let worn_out = self.mode.recycle_after();
-        let member = self
-            .members
-            .get_mut(&renderer)
-            .expect("chosen among the members");
+        let member = self.members.get_mut(&renderer);
+        let member = member.expect("chosen among the members");
         member.sessions += 1;
         member.served += 1;
         member.retiring |= worn_out.is_some_and(|worn_out| member.served >= worn_out);
@@ -103,6 +103,12 @@ impl Fleet {
             launched: member.launched.clone(),
             launch,
         })
+    }
+
+    /// The renderer that has most room, for when no new one may be started.
+    fn fallback(&self, views: &[RendererView]) -> Option<RendererId> {
+        let idlest = views.iter().min_by_key(|view| view.sessions)?;
+        (self.mode.addressing() == Addressing::BySession).then_some(idlest.id)
     }
 
     /// Adds a renderer, which the caller launches.
@@ -171,25 +177,42 @@ impl Fleet {
         self.members.get(&renderer)?.stop_if_done()
     }
 
-    /// A renderer is gone, or was never there (`end` is `None`).
+    /// A renderer is gone.
     pub(crate) fn ended(
         &mut self,
         renderer: RendererId,
-        end: Option<(&End, LinkCounters)>,
+        end: &End,
+        counters: LinkCounters,
         shared: bool,
         now: Instant,
     ) {
         self.members.remove(&renderer);
-        if let Some((end, counters)) = end {
-            self.past.counters = self.past.counters + counters;
-            if !end.asked {
-                self.past.deaths += 1;
-                self.last_death = Some(end.error.clone());
-                // A session's own renderer takes nobody with it, and is not replaced.
-                if shared {
-                    self.budget.died(now);
-                }
-            }
+        self.past.counters = self.past.counters + counters;
+        if !end.asked {
+            self.past.deaths += 1;
+            self.died(&end.error, shared, now);
+        }
+    }
+
+    /// A renderer could not be started.
+    pub(crate) fn launch_failed(
+        &mut self,
+        renderer: RendererId,
+        error: &Error,
+        shared: bool,
+        now: Instant,
+    ) {
+        self.members.remove(&renderer);
+        if self.closed.is_none() {
+            self.died(error, shared, now);
+        }
+    }
+
+    fn died(&mut self, error: &Error, shared: bool, now: Instant) {
+        self.last_death = Some(error.clone());
+        // A session's own renderer takes nobody with it, and is not replaced.
+        if shared {
+            self.budget.died(now);
         }
     }
 

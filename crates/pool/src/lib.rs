@@ -74,22 +74,44 @@
 //! # Requests and their replies
 //!
 //! As plushie-renderer 0.7.1 has them. Everything else has no reply, and goes out with
-//! [`Session::send`].
+//! [`Session::send`]. The protocol itself is described in `docs/protocol.md` of the renderer's
+//! repository, plushie-ui/plushie-rust.
 //!
 //! | request | reply | notes |
 //! |---|---|---|
-//! | `query` | `query_response` | `target` is `tree` or `find`; `data` is null when nothing matches |
-//! | `tree_hash` | `tree_hash_response` | |
-//! | `screenshot` | `screenshot_response` | empty in mock; a window that is not open yet is never answered for: wait for the event `window_opened` of a subscription to `on_window_open` |
-//! | `interact` | `interact_response` | its steps arrive as [`SessionEvent::InteractStep`]; see [`Session::send_interact`] |
+//! | `{"type": "query", "target": "find", "selector": {"by": "id", "value": "label"}}` | `query_response` | `data` is the node, or null; with `"target": "tree", "selector": {}` it is the whole tree |
+//! | `{"type": "tree_hash", "name": "start"}` | `tree_hash_response` | `hash` |
+//! | `{"type": "screenshot", "name": "start", "width": 400, "height": 300}` | `screenshot_response` | `width`, `height`, `hash`, and the pixels in `rgba`, see below; in mock the sizes are 0 and there is no `rgba`. A window ignores the size, shows the last frame drawn, and does not answer before it is open: wait for the event `window_opened` of a subscription to `on_window_open` |
+//! | `{"type": "interact", "action": "click", "selector": {"by": "id", "value": "button"}}` | `interact_response` | `events`, which are empty, or hold a `diagnostic`, if nothing matched: that is no error. Some interacts take steps, see [`Session::send_interact`] |
 //! | `effect` | `effect_response` | |
 //! | `register_effect_stub`, `unregister_effect_stub` | `effect_stub_register_ack`, `effect_stub_unregister_ack` | matched by `kind` |
 //! | `system_query`, some `widget_op`s | `op_query_response` | matched by `tag` |
 //!
+//! A message the renderer cannot read, for want of a field, say, it drops without a word: a
+//! request then ends by its timeout, and of a message sent with `send` nothing is ever heard.
+//!
 //! # Binary data
 //!
 //! A field of type [`Binary`] goes out as `bin` in MessagePack and as base64 in JSON, and comes
-//! back the same way; so the same test passes on both.
+//! back the same way; so the same test passes on both:
+//!
+//! ```
+//! use plushie_pool::Binary;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Screenshot {
+//!     width: u32,
+//!     height: u32,
+//!     #[serde(default)] // mock draws nothing
+//!     rgba: Binary,
+//! }
+//! ```
+//!
+//! # Where the renderer comes from
+//!
+//! `cargo install plushie-renderer --version 0.7.1` is one way to have one. It is looked for in
+//! `PLUSHIE_BINARY_PATH`, then in what `cargo plushie build` leaves behind, in `bin/` and in
+//! `PATH`; [`Builder::renderer`] names one.
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -107,7 +129,7 @@ mod status;
 pub use builder::Builder;
 pub use choice::{RendererMode, WireFormat};
 pub use pool::SessionPool;
-pub use request::{Request, Send, SendInteract};
+pub use request::{Request, SendInteract, SendMessage};
 pub use session::{Events, Session};
 pub use status::{RendererStatus, Status};
 

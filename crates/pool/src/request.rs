@@ -11,6 +11,7 @@ use plushie_pool_core::link::{Answer, Outcome, Submission};
 use plushie_pool_core::{Class, Error, ErrorKind, Message, RequestId};
 use tokio::sync::oneshot;
 
+use crate::builder::bounded;
 use crate::session::Session;
 
 /// A message on its way, and what becomes of it.
@@ -110,7 +111,7 @@ macro_rules! sending {
             /// Sets how long it may take, counted from the first poll, in place of the pool's
             /// timeout.
             pub fn timeout(mut self, timeout: Duration) -> Self {
-                self.0.timeout = timeout;
+                self.0.timeout = bounded(timeout);
                 self
             }
         }
@@ -158,8 +159,8 @@ sending! {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is done, the message is never sent.
-    Send -> (), Outcome::Sent, _this => ()
+    /// Dropped while the message waits for its turn, it is never sent.
+    SendMessage -> (), Outcome::Sent, _this => ()
 }
 
 sending! {
@@ -168,6 +169,7 @@ sending! {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is done, the interact is never sent.
+    /// Dropped while the interact waits for its turn, it is never sent. Dropped later but before
+    /// it was done, it has no owner: steps are answered with no change.
     SendInteract -> RequestId, Outcome::Sent, this => this.id
 }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::{EngineConfig, Opened};
 use crate::pool::PoolShared;
-use crate::request::{Frame, Request, Send, SendInteract, Sending};
+use crate::request::{Frame, Request, SendInteract, SendMessage, Sending};
 
 /// An isolated session on a renderer.
 ///
@@ -55,7 +55,8 @@ impl Session {
         self.renderer.identity().pid
     }
 
-    /// Sends a message that has no reply: `snapshot`, `patch`, `subscribe`, ...
+    /// Sends a message that has no reply: `snapshot`, `patch`, `subscribe`, ... One that the
+    /// renderer cannot read it drops without a word.
     ///
     /// `message` serialises as a map with a `type`; the pool adds `session`. It waits while an
     /// interact runs, unless it is the `snapshot` or `patch` that answers a step, and while
@@ -71,14 +72,14 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// See [`Send`].
-    pub fn send<T: Serialize + ?Sized>(&self, message: &T) -> Send<'_> {
+    /// See [`SendMessage`].
+    pub fn send<T: Serialize + ?Sized>(&self, message: &T) -> SendMessage<'_> {
         let id = self.next_id();
         let frame = self.frame(message, None, |outline| {
             refuse_interact(outline)?;
             Ok(Answer::None)
         });
-        Send(Sending::new(self, id, frame))
+        SendMessage(Sending::new(self, id, frame))
     }
 
     /// Sends a request and waits for its reply, whose `type` is `reply`: a `query` is answered
@@ -112,7 +113,39 @@ impl Session {
     /// Sends an `interact` and does not wait for its end, which comes as
     /// [`SessionEvent::InteractResponse`] or [`SessionEvent::InteractFailed`]. Before that
     /// there may be [`SessionEvent::InteractStep`]s, each to be answered with a `snapshot` or
-    /// `patch` within 25 s; anything else that is sent meanwhile waits.
+    /// `patch` within 25 s; anything else that is sent meanwhile waits. Trees keep their order:
+    /// one sent while the interact runs, before there is a step, answers the next step.
+    ///
+    /// Which interacts take steps is the renderer's affair: one aimed by `selector` is mostly
+    /// answered at once, typing into what has the focus takes one for each key. A loop like this
+    /// is ready for both:
+    ///
+    /// ```
+    /// # use plushie_pool::{Error, Session, SessionEvent};
+    /// # use serde_json::{Value, json};
+    /// async fn type_in(session: &Session, text: &str) -> Result<(), Error> {
+    ///     let typing = json!({
+    ///         "type": "interact", "action": "type_text", "selector": {}, "payload": {"text": text},
+    ///     });
+    ///     let id = session.send_interact(&typing).await?;
+    ///     while let Some(event) = session.next_event().await {
+    ///         match event {
+    ///             SessionEvent::InteractStep { message, .. } => {
+    ///                 let step: Value = message.decode()?;
+    ///                 println!("the app reacts to {}", step["events"]);
+    ///                 session.send(&json!({"type": "patch", "ops": []})).await?;
+    ///             }
+    ///             SessionEvent::InteractResponse { id: ended, .. } if ended == id => break,
+    ///             SessionEvent::InteractFailed { error, .. } => return Err(error),
+    ///             SessionEvent::RendererExited(error) | SessionEvent::Failed(error) => {
+    ///                 return Err(error);
+    ///             }
+    ///             _ => {}
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -134,17 +167,18 @@ impl Session {
         SendInteract(Sending::new(self, id, frame))
     }
 
-    /// Waits for the session's next event; `None` when there will be no more, because the
-    /// session is over.
+    /// Waits for the session's next event, however long that takes; `None` when there will be
+    /// no more, because the session is over.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: no event is lost. With several waiting at once only the last is woken.
+    /// Cancel safe: no event is lost. Each event goes to one of those who wait.
     pub async fn next_event(&self) -> Option<SessionEvent> {
         std::future::poll_fn(|context| self.renderer.poll_event(self.id, context)).await
     }
 
-    /// The session's events as a stream, which ends when the session is over.
+    /// The session's events as a stream, which ends when the session is over. The methods of
+    /// streams come from `futures::StreamExt`.
     pub fn events(&self) -> Events<'_> {
         Events { session: self }
     }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-/// The variables a renderer may inherit, as all plushie SDKs agree.
-const NAMES: [&str; 27] = [
+/// The variables a renderer may inherit: those the plushie SDKs agree on, and `XAUTHORITY`,
+/// without which it may not open many an X display.
+const NAMES: [&str; 28] = [
     "DISPLAY",
+    "XAUTHORITY",
     "WAYLAND_DISPLAY",
     "WAYLAND_SOCKET",
     "WINIT_UNIX_BACKEND",

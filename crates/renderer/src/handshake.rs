@@ -63,9 +63,13 @@ pub(crate) async fn shake_hands(
     let settings = settings(config.settings.as_ref(), connection.credential.as_ref());
     write(connection, &encode(transport, &settings, None)?).await?;
     let first = next(connection, &mut input, transport).await;
-    let hello = hello(transport, &first.map_err(before_hello)?)?;
+    let hello = hello(
+        transport,
+        &first.map_err(|error| no_renderer(error, config))?,
+    )?;
     if config.link.addressing == Addressing::Single {
-        prove_ready(connection, &mut input, transport).await?;
+        let ready = prove_ready(connection, &mut input, transport).await;
+        ready.map_err(|error| no_renderer(error, config))?;
     }
     Ok((hello, input))
 }
@@ -142,16 +146,14 @@ async fn next(
     }
 }
 
-fn before_hello(error: Error) -> Error {
-    error.with_hint("is it a plushie renderer?")
-}
-
-/// A renderer that got as far as hello is one, but has no use without a display.
-fn after_hello(error: Error) -> Error {
-    let message = format!("the renderer said hello, and then: {error}");
-    Error::new(error.kind(), message).with_hint(
-        "is there a display? DISPLAY or WAYLAND_DISPLAY name it; weston and Xvfb make one",
-    )
+/// A renderer that shows windows dies without a display, a moment before or after its hello.
+fn no_renderer(error: Error, config: &RendererConfig) -> Error {
+    error.with_hint(match config.link.addressing {
+        Addressing::BySession => "is it a plushie renderer?",
+        Addressing::Single => {
+            "is there a display? DISPLAY or WAYLAND_DISPLAY name one, weston and Xvfb make one"
+        }
+    })
 }
 
 fn hung_up(rest: &[u8], transport: &dyn Transport) -> Error {
@@ -238,9 +240,7 @@ async fn prove_ready(
     };
     write(connection, &encode(transport, &query, Some("~0"))?).await?;
     loop {
-        let payload = next(connection, input, transport)
-            .await
-            .map_err(after_hello)?;
+        let payload = next(connection, input, transport).await?;
         if first(transport, &payload)?.kind == "query_response" {
             return Ok(());
         }

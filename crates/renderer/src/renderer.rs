@@ -1,7 +1,7 @@
 //! One running renderer, for those who have something to say to it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -165,7 +165,8 @@ impl Renderer {
         session: SessionId,
         context: &mut Context<'_>,
     ) -> Poll<Option<SessionEvent>> {
-        self.shared.link().poll_event(session, context)
+        self.shared
+            .with_link(|link, effects| link.poll_event(session, context, effects))
     }
 
     /// Asks the renderer to end. Its sessions end with the error it ends with.
@@ -241,16 +242,15 @@ impl Shared {
         &self,
         act: impl FnOnce(&mut Link<Completion>, &mut Effects<Completion>) -> T,
     ) -> T {
-        let mut effects = Effects::default();
+        let mut carry = CarryOut::new(self);
         let (result, unsent) = {
             let mut link = self.link();
-            let result = act(&mut link, &mut effects);
+            let result = act(&mut link, &mut carry.effects);
             (result, link.has_unsent())
         };
         if unsent {
-            self.flush(&mut effects);
+            self.flush(&mut carry.effects);
         }
-        self.carry_out(effects);
         result
     }
 
@@ -258,7 +258,13 @@ impl Shared {
     fn flush(&self, effects: &mut Effects<Completion>) {
         // Whoever holds the output looks for more after letting go of it; so what is unsent
         // now is written by them or by us.
-        while let Ok(mut output) = self.output.try_lock() {
+        loop {
+            let mut output = match self.output.try_lock() {
+                Ok(output) => output,
+                Err(TryLockError::WouldBlock) => return,
+                // A stream of the user's panicked: who knows what it wrote.
+                Err(TryLockError::Poisoned(_)) => return self.deaf.notify_one(),
+            };
             let mut bytes = 0;
             self.link().transmit(output.frames());
             let written = output.write(&mut bytes);
@@ -276,9 +282,7 @@ impl Shared {
 
     /// Goes on writing after the renderer had no room.
     pub(crate) fn resume(&self) {
-        let mut effects = Effects::default();
-        self.flush(&mut effects);
-        self.carry_out(effects);
+        self.flush(&mut CarryOut::new(self).effects);
     }
 
     /// Lets the renderer see the end of its input, once what it was sent is written.
@@ -310,6 +314,28 @@ impl Shared {
         if effects.exiting {
             self.stop.notify_one();
         }
+    }
+}
+
+/// Carries effects out when dropped: also when a wire format of the user's panics halfway,
+/// what was decided by then must happen.
+struct CarryOut<'a> {
+    shared: &'a Shared,
+    effects: Effects<Completion>,
+}
+
+impl<'a> CarryOut<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            effects: Effects::default(),
+        }
+    }
+}
+
+impl Drop for CarryOut<'_> {
+    fn drop(&mut self) {
+        self.shared.carry_out(std::mem::take(&mut self.effects));
     }
 }
 

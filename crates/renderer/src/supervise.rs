@@ -52,7 +52,10 @@ pub(crate) async fn start(
     };
     let (hello, input) = match greeting {
         Ok(greeting) => greeting,
-        Err(error) => return Err(give_up(connection, error, config.grace).await),
+        Err(error) => {
+            let error = error.about(&origin);
+            return Err(give_up(connection, error, config.grace).await);
+        }
     };
     let Connection {
         reader,
@@ -110,8 +113,8 @@ async fn supervise(
     mut process: Option<Process>,
     grace: Grace,
 ) {
-    let writing = tokio::spawn(resume_writing(shared.clone()));
-    let timing = tokio::spawn(expire(shared.clone()));
+    let mut writing = tokio::spawn(resume_writing(shared.clone()));
+    let mut timing = tokio::spawn(expire(shared.clone()));
     let mut reading = tokio::spawn(read(shared.clone(), reader, input));
 
     let mut end = tokio::select! {
@@ -119,6 +122,9 @@ async fn supervise(
         exit = exited(&mut process) => Ending::exited(exit),
         () = shared.deaf.notified() => Ending::of("the renderer closed its input"),
         () = shared.stop.notified() => Ending::asked(),
+        // They never end of themselves; without them nothing would end in time.
+        _ = &mut writing => Ending::of("the pool's writer to the renderer panicked"),
+        _ = &mut timing => Ending::of("the pool's timer for the renderer panicked"),
     };
     // Once its owners are told, nothing it still says matters; before, a reply may be on its
     // way. A process that was asked to end takes the time it takes.
@@ -221,7 +227,7 @@ async fn gather_last_signs(
     reading: &mut JoinHandle<Result<(), Error>>,
     process: &mut Option<Process>,
 ) {
-    if end.exit.is_some() && !reading.is_finished() {
+    if !reading.is_finished() {
         let _ = timeout(LAST_SIGNS, reading).await;
     }
     match process {

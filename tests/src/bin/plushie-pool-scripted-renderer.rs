@@ -2,7 +2,8 @@
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 
 use plushie_pool_tests::script::{self, Step};
 use plushie_pool_tests::wire::{self, Format};
@@ -58,6 +59,12 @@ impl Renderer {
                 let frame = self.quoting(&text);
                 write(&frame);
             }
+            Step::Repeat(times, text) => {
+                let frame = self.quoting(&text);
+                for _ in 0..times {
+                    write(&frame);
+                }
+            }
             Step::Tear(text) => {
                 let frame = self.quoting(&text);
                 write(&frame[..frame.len() / 2]);
@@ -79,6 +86,8 @@ impl Renderer {
                     std::process::exit(0);
                 }
             }
+            Step::Note(path) => note(&path),
+            Step::Bequeath => bequeath(),
             Step::IgnoreTerm => ignore_term(),
             Step::Hush => hush(),
             Step::Hang => loop {
@@ -157,11 +166,26 @@ fn write(bytes: &[u8]) {
     }
 }
 
+/// Whoever sees the file sees all of it.
+fn note(path: &Path) {
+    let unfinished = path.with_extension("unfinished");
+    let id = std::process::id().to_string();
+    let noted = std::fs::write(&unfinished, id).and_then(|()| std::fs::rename(&unfinished, path));
+    noted.expect("the test made the folder");
+}
+
+/// Ends by itself, should the test not come to end it.
+fn bequeath() {
+    let heir = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn();
+    eprintln!("heir {}", heir.expect("every system sleeps").id());
+}
+
 #[cfg(unix)]
 fn ignore_term() {
     // SAFETY: ignoring a signal installs no handler, so nothing of ours runs at odd times.
     unsafe {
         libc::signal(libc::SIGTERM, libc::SIG_IGN);
+        libc::signal(libc::SIGINT, libc::SIG_IGN);
     }
 }
 

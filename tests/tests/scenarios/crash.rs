@@ -28,6 +28,8 @@ in_both_formats! {
     its_stderr_is_kept_by_the_end_however_much_there_is
     a_renderer_that_goes_in_the_middle_of_a_message_is_gone
     a_renderer_that_closes_its_output_is_gone
+    what_it_answered_before_it_died_arrives
+    one_whose_heir_holds_its_pipes_is_gone
     a_pool_whose_renderers_keep_dying_gives_up_and_says_why
     a_session_placed_on_a_renderer_that_is_dying_gets_another
     a_renderer_that_ignores_everything_is_killed_in_the_end
@@ -167,18 +169,70 @@ async fn the_other_renderers_sessions_go_on(mode: RendererMode, format: WireForm
 }
 
 async fn a_renderer_that_says_why_it_goes_is_quoted(format: WireFormat) {
-    let words = r#"say {"type":"error","session":"","message":"out of colours"}"#;
-    let pool = scripted(["hello", "take 2", words, "exit 3"]).format(format);
-    let pool = pool.start().await.unwrap();
+    for (words, quoted) in [
+        (
+            r#"say {"type":"error","session":"","message":"out of colours"}"#,
+            "it said: out of colours",
+        ),
+        (
+            r#"say {"type":"event","family":"session_error","session":"","data":{"code":"renderer_panic","error":"out of threads"}}"#,
+            "it said: out of threads (renderer_panic)",
+        ),
+        (
+            r#"say {"type":"event","family":"session_error","session":"","value":{"code":"renderer_panic","error":"out of threads"}}"#,
+            "it said: out of threads (renderer_panic)",
+        ),
+    ] {
+        let pool = scripted(["hello", "take 2", words, "exit 3"]).format(format);
+        let pool = pool.start().await.unwrap();
+        let session = pool.register().await.unwrap();
+        let error = within(session.request(&query(), "query_response")).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RendererExited);
+        assert_eq!(error.exit(), Some(Exit::Code(3)));
+        assert!(error.to_string().contains(quoted), "{error}");
+    }
+}
+
+/// On its first message, its second, and so on.
+async fn what_it_answered_before_it_died_arrives(format: WireFormat) {
+    for answered in 0..5 {
+        let answers = format!("answer {answered}");
+        let steps = ["hello", "take 1", &*answers, "take 1", "kill"];
+        let pool = scripted(steps).format(format).start().await.unwrap();
+        let session = pool.register().await.unwrap();
+        let query = query();
+        let asked = (0..5).map(|_| session.request(&query, "query_response"));
+        for (n, outcome) in within(join_all(asked)).await.into_iter().enumerate() {
+            match outcome {
+                Ok(_) => assert!(n < answered),
+                Err(error) => {
+                    assert_eq!(error.exit(), Some(Exit::Signal(9)), "{error}");
+                    assert!(n >= answered);
+                }
+            }
+        }
+        assert_eq!(pool.status().pending_requests, 0);
+    }
+}
+
+async fn one_whose_heir_holds_its_pipes_is_gone(format: WireFormat) {
+    let steps = ["hello", "take 2", "bequeath", "exit 4"];
+    let pool = scripted(steps).format(format).start().await.unwrap();
+    let bequeathed = pids(&pool)[0];
     let session = pool.register().await.unwrap();
+    let start = Instant::now();
     let error = within(session.request(&query(), "query_response")).await;
+    let took = start.elapsed();
     let error = error.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::RendererExited);
-    assert_eq!(error.exit(), Some(Exit::Code(3)));
-    assert!(
-        error.to_string().contains("it said: out of colours"),
-        "{error}"
-    );
+    assert!(took < AT_ONCE, "{took:?}");
+    assert_eq!(error.exit(), Some(Exit::Code(4)), "{error}");
+    let heir = error.stderr().unwrap().strip_prefix("heir ").unwrap();
+    let heir = Pid::from_raw(heir.parse().unwrap()).unwrap();
+    until("it was reaped", || !exists(bequeathed)).await;
+    within(pool.shutdown()).await.unwrap();
+    // What the renderer started is its own business.
+    kill_process(heir, Signal::KILL).unwrap();
 }
 
 async fn its_stderr_is_kept_by_the_end_however_much_there_is(format: WireFormat) {

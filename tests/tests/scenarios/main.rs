@@ -3,17 +3,25 @@
 #![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
 
 mod basics;
+mod cancel;
 mod capacity;
 mod closing;
 mod crash;
+mod cut;
 mod events;
 mod failure;
+mod flood;
+mod guests;
 mod interact;
+mod launch;
 mod malformed;
 mod messages;
 mod peer;
 mod pools;
+mod recycle;
 mod requests;
 mod screenshots;
+mod stage;
+mod stall;
 mod start;
 mod support;

@@ -13,6 +13,7 @@ in_both_formats! {
     what_cannot_be_read_is_counted_and_dropped
     a_request_whose_answer_cannot_be_read_runs_out_of_time
     an_answer_of_another_shape_is_the_callers_error
+    an_answer_with_text_that_is_none_does_no_harm
     a_message_over_the_cap_ends_the_renderer_and_says_so
     a_message_that_ends_too_early_ends_the_renderer_and_says_so
     a_renderer_of_which_only_garbage_comes_is_ended_too
@@ -40,6 +41,11 @@ async fn what_cannot_be_read_is_counted_and_dropped(format: WireFormat) {
     }
     let session_id = session.id().to_string();
     let deep = (0..200).fold(json!([]), |inner, _| json!([inner]));
+    let twice: &[u8] = match format {
+        WireFormat::Json => br#"{"type":"query_response","session":"s1","id":"~1","id":"~1"}"#,
+        _ => b"\x84\xa4type\xaequery_response\xa7session\xa2s1\xa2id\xa2~1\xa2id\xa2~1",
+    };
+    peer.frame(twice).await;
     let odd = [
         json!([1, 2]),
         json!({"session": session_id}),
@@ -54,7 +60,7 @@ async fn what_cannot_be_read_is_counted_and_dropped(format: WireFormat) {
     let reply: Value = within(asked).await.unwrap().decode().unwrap();
     assert_eq!(reply["data"], "read");
     let status = pool.status();
-    assert_eq!(status.counters.malformed, 10);
+    assert_eq!(status.counters.malformed, 11);
     assert_eq!((status.deaths, status.pending_requests), (0, 0));
     assert!(session.next_event().now_or_never().is_none());
     peer.serve();
@@ -97,6 +103,40 @@ async fn an_answer_of_another_shape_is_the_callers_error(format: WireFormat) {
     assert_eq!(error.session(), Some(session.id()));
     let value: Value = reply.decode().unwrap();
     assert_eq!(value["data"], Value::Null, "it can still be read as it is");
+}
+
+/// Bytes of a string that are not UTF-8 spoil the message at most, never the renderer.
+async fn an_answer_with_text_that_is_none_does_no_harm(format: WireFormat) {
+    let (builder, mut peers) = played(format);
+    let pool = builder.start().await.unwrap();
+    let mut peer = peers.next().await;
+    let session = pool.register().await.unwrap();
+    let asked = session.request(&query(), "query_response").timeout(SHORT);
+    let (outcome, ()) = futures::join!(within(asked), async {
+        peer.expect("query").await;
+        let spoilt: &[u8] = match format {
+            WireFormat::Json => {
+                b"{\"type\":\"query_response\",\"session\":\"s1\",\"id\":\"~1\",\"data\":\"\xff\"}"
+            }
+            _ => b"\x84\xa4type\xaequery_response\xa7session\xa2s1\xa2id\xa2~1\xa4data\xa1\xff",
+        };
+        peer.frame(spoilt).await;
+    });
+    match outcome {
+        Ok(reply) => {
+            let error = reply.decode::<Value>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
+        }
+        Err(error) => {
+            assert_eq!(error.phase(), Some(plushie_pool::Phase::Reply), "{error}");
+            until("it was counted", || pool.status().counters.malformed == 1).await;
+        }
+    }
+    peer.serve();
+    within(session.request(&query(), "query_response"))
+        .await
+        .unwrap();
+    assert_eq!(pool.status().deaths, 0);
 }
 
 async fn a_message_over_the_cap_ends_the_renderer_and_says_so(format: WireFormat) {

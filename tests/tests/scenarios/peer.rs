@@ -11,14 +11,19 @@ use crate::support::within;
 
 /// A pool whose renderers are played by the test, and the renderers it starts.
 pub(crate) fn played(format: WireFormat) -> (Builder, Peers) {
+    let (connector, peers) = in_memory(format);
+    let builder = SessionPool::builder().connector(connector).format(format);
+    (builder, peers)
+}
+
+/// What makes such renderers reachable.
+pub(crate) fn in_memory(format: WireFormat) -> (impl Connector, Peers) {
     let (sender, peers) = mpsc::unbounded_channel();
     let wire = match format {
         WireFormat::Json => Format::Json,
         _ => Format::Msgpack,
     };
-    let connector = InMemory { wire, sender };
-    let builder = SessionPool::builder().connector(connector).format(format);
-    (builder, Peers(peers))
+    (InMemory { wire, sender }, Peers(peers))
 }
 
 #[derive(Debug)]
@@ -55,6 +60,11 @@ impl Peers {
     pub(crate) async fn untouched(&mut self) -> Peer {
         let peer = within(self.0.recv()).await;
         peer.expect("the pool holds the other end")
+    }
+
+    /// The next one; `None` when there will be no more.
+    pub(crate) async fn any(&mut self) -> Option<Peer> {
+        self.0.recv().await
     }
 
     /// The next one, once it was sent its settings.

@@ -15,6 +15,7 @@ in_both_formats! {
     a_program_that_is_no_renderer_is_quoted
     a_renderer_of_another_version_is_refused_with_both
     a_renderer_that_says_nothing_is_given_up
+    a_renderer_that_speaks_the_other_format_is_refused
     one_of_several_renderers_that_fails_ends_the_others
 }
 
@@ -143,6 +144,20 @@ async fn a_renderer_that_says_nothing_is_given_up(format: WireFormat) {
     let error = failure(mute.launch_timeout(SHORT * 20)).await;
     assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Handshake));
     says(&error, &["launch_timeout", "thinking"]);
+}
+
+async fn a_renderer_that_speaks_the_other_format_is_refused(format: WireFormat) {
+    let other = match format {
+        WireFormat::Json => r"print \x00\x00\x00\x0d\x81\xa4type\xa5hello\n",
+        _ => r#"print {"type":"hello","session":"","protocol_version":1}\n"#,
+    };
+    let error = failure(scripted([other, "drain"]).format(format)).await;
+    assert!(
+        matches!(error.kind(), ErrorKind::Handshake | ErrorKind::Framing),
+        "{error:?}"
+    );
+    assert_eq!(error.exit(), Some(Exit::Code(0)), "it went with its input");
+    says(&error, &["hello", "is it a plushie renderer?"]);
 }
 
 async fn one_of_several_renderers_that_fails_ends_the_others(format: WireFormat) {

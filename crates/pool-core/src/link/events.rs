@@ -71,6 +71,9 @@ pub struct EventBounds {
 /// repeated event each.
 const STATUSES: usize = 4096;
 
+/// How long the names of what is remembered may be, in bytes.
+const STATUS_BYTES: usize = 256;
+
 impl EventQueue {
     pub(super) fn new(bounds: EventBounds) -> Self {
         Self {
@@ -85,7 +88,7 @@ impl EventQueue {
     }
 
     /// Appends an event, at the cost of the oldest if there is no room; returns how many were
-    /// lost by it.
+    /// lost by it. What an interact waits for is the last to go.
     pub(super) fn push(&mut self, event: SessionEvent) -> u64 {
         if self.end.is_some() || self.over {
             return 0;
@@ -97,17 +100,25 @@ impl EventQueue {
         while self.events.len() > self.bounds.count
             || (self.bytes > self.bounds.bytes && self.events.len() > 1)
         {
-            if let Some(oldest) = self.events.pop_front() {
+            let oldest = self.events.iter().position(|event| !is_interact(event));
+            if let Some(oldest) = self.events.remove(oldest.unwrap_or(0)) {
                 self.bytes -= size(&oldest);
                 lost += 1;
             }
         }
-        self.lost += lost;
+        if lost > 0 {
+            self.lost += lost;
+            // The lost one may have been a widget's last status.
+            self.statuses.clear();
+        }
         lost
     }
 
     /// Whether a widget reports the status it reported last; remembers it if not.
     pub(super) fn repeats_status(&mut self, widget: &str, value: &str) -> bool {
+        if widget.len().max(value.len()) > STATUS_BYTES {
+            return false;
+        }
         if let Some(known) = self.statuses.get_mut(widget) {
             if **known == *value {
                 return true;
@@ -148,6 +159,15 @@ impl EventQueue {
             None => Err(self.over),
         }
     }
+}
+
+fn is_interact(event: &SessionEvent) -> bool {
+    matches!(
+        event,
+        SessionEvent::InteractStep { .. }
+            | SessionEvent::InteractResponse { .. }
+            | SessionEvent::InteractFailed { .. }
+    )
 }
 
 /// An event may wait for long: in memory of its own it does not keep alive all that was read

@@ -37,6 +37,8 @@ pub struct Link<C> {
     /// In order, so that the same calls always come to the same.
     sessions: BTreeMap<SessionId, Session<C>>,
     wire: Wire,
+    /// Which session is let first when there is room again.
+    next_turn: SessionId,
     gone: Option<Error>,
     last_words: Option<String>,
 }
@@ -67,6 +69,7 @@ impl<C> Link<C> {
                 armed: None,
                 counters: LinkCounters::default(),
             },
+            next_turn: SessionId::new(0),
             gone: None,
             last_words: None,
         }
@@ -161,9 +164,10 @@ impl<C> Link<C> {
         &mut self,
         session: SessionId,
         context: &mut Context<'_>,
+        effects: &mut Effects<C>,
     ) -> Poll<Option<SessionEvent>> {
         match self.sessions.get_mut(&session) {
-            Some(session) => session.poll_event(context),
+            Some(session) => session.poll_event(context, effects),
             None => Poll::Ready(None),
         }
     }
@@ -190,6 +194,8 @@ impl<C> Link<C> {
         };
         match session {
             Some(session) if !session.is_over() => {
+                // It lives on, so whatever it complained of was not its end.
+                self.last_words = None;
                 session.receive(&payload, &envelope, now, &mut self.wire, effects);
                 if session.forget_if_over() {
                     let id = session.id();
@@ -273,7 +279,25 @@ impl<C> Link<C> {
         self.wire.unsent_bytes = self.wire.unsent_bytes.saturating_sub(bytes);
         if self.wire.held_back && self.wire.has_room() {
             self.wire.held_back = false;
-            for session in self.sessions.values_mut() {
+            self.pump_in_turn(effects);
+        }
+    }
+
+    /// Lets every session send what it may, beginning with the one that was not let last time.
+    fn pump_in_turn(&mut self, effects: &mut Effects<C>) {
+        let first = self.next_turn;
+        let turns = self
+            .sessions
+            .range(first..)
+            .chain(self.sessions.range(..first));
+        let turns: Vec<_> = turns.map(|(id, _)| *id).collect();
+        for id in turns {
+            if !self.wire.has_room() {
+                self.next_turn = id;
+                self.wire.held_back = true;
+                return;
+            }
+            if let Some(session) = self.sessions.get_mut(&id) {
                 session.pump(&mut self.wire, effects);
             }
         }

@@ -29,9 +29,13 @@ const READERS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Session<C> {
     id: SessionId,
-    state: State<C>,
+    state: State,
     /// Whether the renderer has heard of it.
     begun: bool,
+    /// Whether the renderer has not let go of it.
+    occupies: bool,
+    /// Those who wait for the renderer to let go of it.
+    closers: Vec<C>,
     /// Its owner is gone.
     forgotten: bool,
     queue: VecDeque<Submission<C>>,
@@ -46,10 +50,9 @@ pub(super) struct Session<C> {
 }
 
 #[derive(Debug)]
-enum State<C> {
+enum State {
     Open,
     Closing {
-        waiters: Vec<C>,
         until: Instant,
         patience: Duration,
     },
@@ -63,6 +66,8 @@ impl<C> Session<C> {
             id,
             state: State::Open,
             begun: false,
+            occupies: true,
+            closers: Vec::new(),
             forgotten: false,
             queue: VecDeque::new(),
             requests: Requests::new(),
@@ -253,37 +258,41 @@ impl<C> Session<C> {
     /// The owner is gone; true if the session is over and can be dropped now.
     pub(super) fn forget(&mut self) -> bool {
         self.forgotten = true;
-        self.is_over()
+        self.forget_if_over()
     }
 
     pub(super) fn forget_if_over(&self) -> bool {
-        self.forgotten && self.is_over()
+        self.forgotten && self.is_over() && !self.occupies
     }
 
-    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<SessionEvent>> {
+    pub(super) fn poll_event(
+        &mut self,
+        context: &mut Context<'_>,
+        effects: &mut Effects<C>,
+    ) -> Poll<Option<SessionEvent>> {
         match self.events.pop() {
             Ok(event) => Poll::Ready(Some(event)),
             Err(true) => Poll::Ready(None),
             Err(false) => {
-                self.wait_for_event(context.waker());
+                self.wait_for_event(context.waker(), effects);
                 Poll::Pending
             }
         }
     }
 
-    fn wait_for_event(&mut self, waker: &Waker) {
+    fn wait_for_event(&mut self, waker: &Waker, effects: &mut Effects<C>) {
         if self.readers.iter().any(|known| known.will_wake(waker)) {
             return;
         }
         if self.readers.len() >= READERS {
             // Woken for nothing, it asks again if it still waits.
-            self.readers.remove(0).wake();
+            effects.wakers.push(self.readers.remove(0));
         }
         self.readers.push(waker.clone());
     }
 
     pub(super) fn add_to(&self, load: &mut LinkLoad) {
-        load.sessions += usize::from(!self.is_over());
+        load.sessions += usize::from(self.occupies);
         load.pending += self.requests.len();
         load.queued += self.queue.len();
     }

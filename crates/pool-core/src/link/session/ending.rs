@@ -17,31 +17,27 @@ impl<C> Session<C> {
         wire: &mut Wire,
         effects: &mut Effects<C>,
     ) {
-        match &mut self.state {
-            State::Over(_) => {
-                let done = completion.map(|completion| (completion, Ok(Outcome::Closed)));
-                effects.finished.extend(done);
-                return;
-            }
-            State::Closing { waiters, .. } => {
-                waiters.extend(completion);
-                return;
-            }
+        self.closers.extend(completion);
+        match self.state {
             State::Open => {}
+            State::Closing { .. } => return,
+            State::Over(_) => {
+                if !self.occupies {
+                    self.let_go(effects);
+                }
+                return;
+            }
         }
         self.end_all(&closed(self.id), wire, effects);
         let patience = wire.config.close_patience;
-        self.state = State::Closing {
-            waiters: completion.into_iter().collect(),
-            until: now + patience,
-            patience,
-        };
+        let until = now + patience;
+        self.state = State::Closing { until, patience };
         // A renderer that outlives its sessions has nothing to forget of one it never heard of.
         if !self.begun && wire.config.close == Close::Reset {
-            self.confirm_close(effects);
+            self.confirm_close(wire, effects);
             return;
         }
-        wire.wake_by(now + patience, effects);
+        wire.wake_by(until, effects);
         if self.gate.wants_tree() {
             // Or the renderer would take the reset for the tree, and not answer it.
             self.send_empty_patch(wire, effects);
@@ -59,16 +55,9 @@ impl<C> Session<C> {
         };
     }
 
-    /// The renderer let go of the session that is being closed.
-    pub(super) fn confirm_close(&mut self, effects: &mut Effects<C>) {
-        let state = std::mem::replace(&mut self.state, State::Over(closed(self.id)));
-        if let State::Closing { waiters, .. } = state {
-            let done = waiters
-                .into_iter()
-                .map(|waiter| (waiter, Ok(Outcome::Closed)));
-            effects.finished.extend(done);
-        }
-        self.over(None, effects);
+    /// The renderer confirmed that the session that is being closed is.
+    pub(super) fn confirm_close(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+        self.over(closed(self.id), None, wire, effects);
     }
 
     pub(in crate::link) fn expire(
@@ -83,7 +72,7 @@ impl<C> Session<C> {
                 until, patience, ..
             } => {
                 if until <= now {
-                    self.close_unconfirmed(patience, effects);
+                    self.close_unconfirmed(patience, wire, effects);
                 } else {
                     wire.wake_by(until, effects);
                 }
@@ -136,17 +125,15 @@ impl<C> Session<C> {
         }
     }
 
-    fn close_unconfirmed(&mut self, patience: Duration, effects: &mut Effects<C>) {
+    fn close_unconfirmed(&mut self, patience: Duration, wire: &mut Wire, effects: &mut Effects<C>) {
         effects.suspect = true;
         let error = Error::timeout(Phase::Close, patience).with_session(self.id);
-        let state = std::mem::replace(&mut self.state, State::Over(closed(self.id)));
-        if let State::Closing { waiters, .. } = state {
-            let told = waiters
-                .into_iter()
-                .map(|waiter| (waiter, Err(error.clone())));
-            effects.finished.extend(told);
-        }
-        self.over(None, effects);
+        let told = self
+            .closers
+            .drain(..)
+            .map(|closer| (closer, Err(error.clone())));
+        effects.finished.extend(told);
+        self.over(closed(self.id), None, wire, effects);
     }
 
     pub(in crate::link) fn renderer_gone(
@@ -160,9 +147,10 @@ impl<C> Session<C> {
                 let error = error.clone().with_session(self.id);
                 self.fail(error, SessionEvent::RendererExited, wire, effects);
             }
-            State::Closing { .. } => self.confirm_close(effects),
+            State::Closing { .. } => self.confirm_close(wire, effects),
             State::Over(_) => {}
         }
+        self.let_go(effects);
     }
 
     /// The session ends against its owner's will.
@@ -174,20 +162,36 @@ impl<C> Session<C> {
         effects: &mut Effects<C>,
     ) {
         self.end_all(&error, wire, effects);
-        let state = std::mem::replace(&mut self.state, State::Over(error.clone()));
-        if let State::Closing { waiters, .. } = state {
-            let done = waiters
-                .into_iter()
-                .map(|waiter| (waiter, Ok(Outcome::Closed)));
-            effects.finished.extend(done);
-        }
-        self.over(Some(last(error)), effects);
+        self.over(error.clone(), Some(last(error)), wire, effects);
     }
 
-    pub(super) fn over(&mut self, last: Option<SessionEvent>, effects: &mut Effects<C>) {
+    /// The session takes and gives nothing more. A renderer that ends with it has yet to.
+    fn over(
+        &mut self,
+        error: Error,
+        last: Option<SessionEvent>,
+        wire: &Wire,
+        effects: &mut Effects<C>,
+    ) {
+        self.state = State::Over(error);
         self.events.finish(last);
         effects.wakers.append(&mut self.readers);
-        effects.released.push(self.id);
+        match wire.config.close {
+            Close::Reset => self.let_go(effects),
+            Close::Exit => effects.exiting = true,
+        }
+    }
+
+    /// The renderer has let go of the session.
+    fn let_go(&mut self, effects: &mut Effects<C>) {
+        if std::mem::take(&mut self.occupies) {
+            effects.released.push(self.id);
+        }
+        let closed = self
+            .closers
+            .drain(..)
+            .map(|closer| (closer, Ok(Outcome::Closed)));
+        effects.finished.extend(closed);
     }
 
     /// Ends everything that waits.

@@ -64,7 +64,7 @@ impl<C> Session<C> {
                 self.stepped(step, now, wire, effects);
             }
             "reset_response" if matches!(self.state, State::Closing { .. }) => {
-                self.confirm_close(effects);
+                self.confirm_close(wire, effects);
             }
             _ => {
                 let reply = message(wire);
@@ -75,7 +75,7 @@ impl<C> Session<C> {
 
     fn closed_by_renderer(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
         if matches!(self.state, State::Closing { .. }) {
-            self.confirm_close(effects);
+            self.confirm_close(wire, effects);
         } else {
             let error = self.failure("the renderer closed the session unasked");
             self.fail(error, SessionEvent::Failed, wire, effects);
@@ -93,7 +93,7 @@ impl<C> Session<C> {
         if code == "font_cap_exceeded" {
             self.tell(SessionEvent::Event(event), wire, effects);
         } else if matches!(self.state, State::Closing { .. }) {
-            self.confirm_close(effects);
+            self.confirm_close(wire, effects);
         } else {
             let error = self
                 .failure(&format!(

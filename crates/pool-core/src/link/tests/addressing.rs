@@ -41,6 +41,13 @@ fn its_errors_are_the_sessions() {
         "data": {"code": "writer_dead", "error": "no more"},
     }));
     assert_eq!(rig.finished(), ["a: SessionFailed in s17 ~1"]);
+    assert!(rig.effects.exiting, "nobody else would end it");
+    rig.close(s, "close");
+    rig.forget(s);
+    assert_eq!(rig.released(), [], "its process is still there");
+    assert_eq!(rig.finished(), [""; 0]);
+    rig.fail(&Error::new(ErrorKind::RendererExited, "stopped"));
+    assert_eq!(rig.finished(), ["close: closed"]);
     assert_eq!(rig.released(), [s]);
 }
 
@@ -59,9 +66,10 @@ fn after_the_end_what_it_says_is_about_itself() {
     let (mut rig, s) = single();
     rig.close(s, "close");
     rig.peer(&json!({"type": "event", "session": "", "family": "session_closed"}));
-    assert_eq!(rig.finished(), ["close: closed"]);
     rig.peer(&json!({"type": "error", "session": "", "message": "the display is gone"}));
     assert_eq!(rig.link.last_words(), Some("the display is gone"));
+    assert_eq!(rig.released(), [], "its process is still there");
     rig.fail(&Error::new(ErrorKind::RendererExited, "gone"));
+    assert_eq!(rig.finished(), ["close: closed"]);
     assert_eq!(rig.released(), [s]);
 }

@@ -60,6 +60,25 @@ fn every_session_is_resumed() {
 }
 
 #[test]
+fn a_busy_session_does_not_keep_the_others_from_their_turn() {
+    let mut rig = Rig::with(LinkConfig {
+        unsent_bytes: 1024,
+        ..config()
+    });
+    let (busy, other) = (rig.open(1), rig.open(2));
+    for _ in 0..50 {
+        send_large(&mut rig, busy, "busy");
+    }
+    send_large(&mut rig, other, "other");
+    let sent = rig.sent();
+    let turn = sent
+        .iter()
+        .position(|frame| frame.starts_with("s2"))
+        .unwrap();
+    assert!(turn < 5, "it came {turn}th");
+}
+
+#[test]
 fn a_message_larger_than_all_the_room_goes_out_alone() {
     let (mut rig, s) = rig_with_room(10);
     send_large(&mut rig, s, "a");

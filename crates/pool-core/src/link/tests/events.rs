@@ -127,3 +127,30 @@ fn an_owner_is_woken_once_for_each_time_it_waits() {
     assert_eq!(rig.woken(), 1, "the end wakes too");
     assert_eq!(rig.events(s), ["end"]);
 }
+
+#[test]
+fn the_end_of_an_interact_is_not_lost_to_a_flood() {
+    let (mut rig, s) = Rig::of_one();
+    let id = rig.interact(s, "click");
+    rig.reply(s, "interact_response", id);
+    for _ in 0..5_000 {
+        rig.event(s, "tick");
+    }
+    let events = rig.events(s);
+    assert!(events.contains(&format!("response {id}")), "{}", events[0]);
+    assert!(events[0].starts_with("lagged"), "{}", events[0]);
+}
+
+#[test]
+fn a_status_that_was_lost_is_told_again() {
+    let (mut rig, s) = Rig::of_one();
+    let status = json!({
+        "type": "event", "session": "s1", "family": "status", "id": "a", "value": "hovered",
+    });
+    rig.peer(&status);
+    for _ in 0..5_000 {
+        rig.event(s, "tick");
+    }
+    rig.peer(&status);
+    assert_eq!(rig.events(s).last().unwrap(), "event status");
+}

@@ -268,7 +268,10 @@ impl Rig {
         let mut context = Context::from_waker(&waker);
         let mut events = Vec::new();
         loop {
-            let event = match self.link.poll_event(session, &mut context) {
+            let event = match self
+                .link
+                .poll_event(session, &mut context, &mut self.effects)
+            {
                 Poll::Pending => return events,
                 Poll::Ready(None) => {
                     events.push("end".into());

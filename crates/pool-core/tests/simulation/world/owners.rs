@@ -194,9 +194,9 @@ impl World<'_> {
             return false;
         };
         let waker = book.woken.clone().into();
-        let polled = self
-            .link
-            .poll_event(session, &mut Context::from_waker(&waker));
+        let polled =
+            self.link
+                .poll_event(session, &mut Context::from_waker(&waker), &mut self.effects);
         let woken = book.woken.0.swap(false, Ordering::Relaxed);
         let Poll::Ready(event) = polled else {
             book.waits = true;
