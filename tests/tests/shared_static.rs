@@ -110,3 +110,22 @@ fn a_session_outlives_the_runtime_it_was_opened_in() {
     // And it may be dropped where there is none.
     std::thread::spawn(move || drop(session)).join().unwrap();
 }
+
+#[test]
+fn a_wait_that_may_take_for_ever_can_be_bounded() {
+    let session = POOL.register().wait().unwrap();
+    let bound = std::time::Duration::from_millis(20);
+    assert!(
+        session.next_event().wait_for(bound).is_none(),
+        "nothing happens"
+    );
+    session
+        .unregister()
+        .wait_for(std::time::Duration::MAX)
+        .unwrap()
+        .unwrap();
+    assert!(
+        session.next_event().wait_for(bound).unwrap().is_none(),
+        "it is over"
+    );
+}

@@ -87,6 +87,7 @@ async fn a_registration_that_waits_for_a_place_passes_it_on(stage: Stage) {
         works(&first, 1).await;
         let mut first = Some(first);
         let waiting = cut.short(pool.register(), || drop(first.take())).await;
+        assert_eq!(pool.status().waiting, 0, "{cut:?}");
         drop(first);
         let done = waiting.is_some();
         if let Some(session) = waiting {
