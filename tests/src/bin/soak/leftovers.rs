@@ -25,14 +25,12 @@ pub(crate) fn descriptors() -> i64 {
     i64::try_from(open).expect("there are few")
 }
 
-/// Resident memory of this process, in KiB.
-pub(crate) fn resident_kib() -> i64 {
-    let status = fs::read_to_string("/proc/self/status").expect("this is Linux");
+/// Resident memory of a process, in KiB; 0 if it is gone.
+pub(crate) fn resident_kib(pid: u32) -> i64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let figure = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    figure
-        .and_then(|figure| figure.parse().ok())
-        .expect("the kernel tells it in kB")
+    figure.and_then(|figure| figure.parse().ok()).unwrap_or(0)
 }
 
 /// Children of this process, zombies included.

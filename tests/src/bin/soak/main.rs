@@ -3,10 +3,12 @@
 //!
 //! ```sh
 //! cargo run --release -p plushie-pool-tests --bin soak -- --seconds 600 [--json]
+//! cargo run --release -p plushie-pool-tests --bin soak -- --lives 100000
 //! ```
 
 mod account;
 mod leftovers;
+mod lives;
 mod work;
 
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ struct Options {
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
+
+    /// Instead: so many short sessions through one pool, and nothing killed
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    lives: Option<u64>,
 
     /// The seed of what is chosen at random
     #[arg(long, default_value_t = 1)]
@@ -61,9 +67,20 @@ fn main() -> ExitCode {
         };
     }
     let options = Options::parse();
+    if let Some(lives) = options.lives {
+        let pool = start(RendererMode::Mock, WireFormat::Msgpack);
+        let report = lives::run(&pool, lives);
+        block_on(pool.shutdown()).expect("it ends");
+        report.print();
+        return exit_code(report.is_clean());
+    }
     let report = soak(&options);
     report.print(options.json);
-    if report.is_clean() {
+    exit_code(report.is_clean())
+}
+
+fn exit_code(clean: bool) -> ExitCode {
+    if clean {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -102,7 +119,7 @@ fn soak(options: &Options) -> Report {
         thread::sleep(Duration::from_millis(random.u64(500..5_000)));
         kills += u64::from(kill_one(&pools, &mut random));
         if warm.is_none() && started.elapsed() >= length / 5 {
-            warm = Some(leftovers::resident_kib());
+            warm = Some(leftovers::resident_kib(std::process::id()));
         }
         if said.elapsed() > Duration::from_secs(20) {
             said = Instant::now();
@@ -122,7 +139,7 @@ fn soak(options: &Options) -> Report {
         .iter()
         .filter(|worker| !worker.is_finished())
         .count();
-    let resident = leftovers::resident_kib();
+    let resident = leftovers::resident_kib(std::process::id());
 
     // A place is free when the renderer has confirmed; it has the pool's patience to do so.
     let patience = Instant::now() + Duration::from_secs(10);
