@@ -7,30 +7,12 @@ use plushie_pool::{
 use serde_json::{Value, json};
 
 use crate::display::display;
-use crate::support::{click, counter, find, pool, show, snapshot};
+use crate::support::{click, counter, find, in_both_formats, pool, show, snapshot};
 
 async fn windowed(format: WireFormat, sessions: usize) -> Option<SessionPool> {
     let builder = pool(RendererMode::Windowed, format).max_sessions(sessions);
     let started = display()?.show(builder).start().await;
     Some(started.unwrap())
-}
-
-macro_rules! in_both_formats {
-    ($($name:ident)*) => {
-        $(mod $name {
-            use plushie_pool::WireFormat;
-
-            #[tokio::test]
-            async fn msgpack() {
-                super::$name(WireFormat::Msgpack).await;
-            }
-
-            #[tokio::test]
-            async fn json() {
-                super::$name(WireFormat::Json).await;
-            }
-        })*
-    };
 }
 
 in_both_formats! {
