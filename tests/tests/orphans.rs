@@ -170,17 +170,24 @@ impl Host {
 
     /// In a process group of its own.
     fn spawn(ending: &str, manners: &str, note: Option<&Path>) -> Child {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "host", "--nocapture"])
+        let mut host = Command::new(std::env::current_exe().unwrap());
+        host.args(["--exact", "host", "--nocapture"])
             .env(ENDING, ending)
             .env(MANNERS, manners)
             .envs(note.map(|path| (NOTE, path)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap()
+            .process_group(0);
+        // What runs in the background of a shell ignores SIGINT, and so would the host.
+        let heed_interrupts = || {
+            // SAFETY: async-signal-safe, and no handler of ours is replaced.
+            unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+            Ok(())
+        };
+        // SAFETY: it allocates nothing and takes no lock.
+        unsafe { host.pre_exec(heed_interrupts) };
+        host.spawn().unwrap()
     }
 
     fn interrupt(&mut self) {

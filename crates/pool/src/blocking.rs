@@ -28,6 +28,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -51,17 +52,23 @@ pub trait Wait: Future + Sized {
     /// future is dropped, which its documentation says what it means (`# Cancel safety`).
     fn wait_for(self, at_most: Duration) -> Option<Self::Output> {
         let deadline = Instant::now().checked_add(at_most);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let unpark = Arc::new(Unpark {
+            thread: thread::current(),
+            woken: AtomicBool::new(false),
+        });
+        let waker = Waker::from(unpark.clone());
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(self);
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return Some(output);
             }
-            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => thread::park(),
-                Some(Duration::ZERO) => return None,
-                Some(left) => thread::park_timeout(left),
+            while !unpark.woken.swap(false, Ordering::Acquire) {
+                match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
+                    None => thread::park(),
+                    Some(Duration::ZERO) => return None,
+                    Some(left) => thread::park_timeout(left),
+                }
             }
         }
     }
@@ -69,11 +76,16 @@ pub trait Wait: Future + Sized {
 
 impl<F: Future> Wait for F {}
 
-struct Unpark(Thread);
+/// Wakes a thread, and says so: what else the thread parks for may take the wake-up.
+struct Unpark {
+    thread: Thread,
+    woken: AtomicBool,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 

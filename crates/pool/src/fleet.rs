@@ -14,6 +14,7 @@ use tokio::sync::watch;
 /// The renderers of a pool. No I/O, no waiting: it is asked under a lock.
 pub(crate) struct Fleet {
     mode: Box<dyn Mode>,
+    addressing: Addressing,
     members: BTreeMap<RendererId, Member>,
     next: u64,
     budget: RestartBudget,
@@ -58,6 +59,7 @@ pub(crate) struct Launch {
 impl Fleet {
     pub(crate) fn new(mode: Box<dyn Mode>, policy: RestartPolicy) -> Self {
         Self {
+            addressing: mode.addressing(),
             mode,
             members: BTreeMap::new(),
             next: 1,
@@ -87,7 +89,7 @@ impl Fleet {
         };
         let (renderer, launch) = match chosen {
             Some(id) => (id, None),
-            None => match (self.launch(), self.fallback(&views)) {
+            None => match (self.launch(), fallback(self.addressing, &views)) {
                 (Ok(launch), _) => (launch.id, Some(launch)),
                 (Err(_), Some(id)) => (id, None),
                 (Err(error), None) => return Err(error),
@@ -103,12 +105,6 @@ impl Fleet {
             launched: member.launched.clone(),
             launch,
         })
-    }
-
-    /// The renderer that has most room, for when no new one may be started.
-    fn fallback(&self, views: &[RendererView]) -> Option<RendererId> {
-        let idlest = views.iter().min_by_key(|view| view.sessions)?;
-        (self.mode.addressing() == Addressing::BySession).then_some(idlest.id)
     }
 
     /// Adds a renderer, which the caller launches.
@@ -160,7 +156,7 @@ impl Fleet {
         if unused {
             member.served = member.served.saturating_sub(1);
             // Nobody asked for it to be there beforehand, so nobody will miss it.
-            member.retiring |= self.mode.addressing() == Addressing::Single;
+            member.retiring |= self.addressing == Addressing::Single;
         }
         member.stop_if_done()
     }
@@ -242,6 +238,12 @@ impl Fleet {
             Some((*id, renderer, member.sessions, member.served))
         })
     }
+}
+
+/// The renderer that has most room, for when no new one may be started.
+fn fallback(addressing: Addressing, views: &[RendererView]) -> Option<RendererId> {
+    let idlest = views.iter().min_by_key(|view| view.sessions)?;
+    (addressing == Addressing::BySession).then_some(idlest.id)
 }
 
 impl Member {

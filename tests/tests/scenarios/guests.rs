@@ -1,6 +1,10 @@
 //! What users bring may be at fault: connectors, formats and modes that panic, times that are
 //! out of all proportion. It ends as an error, and takes nothing else with it.
 
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +19,7 @@ use plushie_pool_core::{
 };
 use plushie_pool_transport_json::Json;
 use serde_json::{Value, json};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::peer::played;
 use crate::support::{find, until, within};
@@ -84,6 +89,65 @@ async fn a_connector_that_panics_fails_the_start() {
     let error = within(started).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Launch);
     assert!(error.to_string().contains("panicked"), "{error}");
+}
+
+/// Says hello, takes the settings, and panics at what it is to write next.
+#[derive(Debug)]
+struct PanicsWhenWriting;
+
+struct Writer {
+    writes: u32,
+}
+
+impl AsyncWrite for Writer {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        assert!(self.writes < 2, "a defect of the stream");
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[async_trait]
+impl Connector for PanicsWhenWriting {
+    fn describe(&self) -> String {
+        "a defect".to_owned()
+    }
+
+    async fn connect(&self, _: &Launch) -> Result<Connection, Error> {
+        let (reader, mut theirs) = tokio::io::duplex(4096);
+        let hello = format!("{}\n", plushie_pool_tests::wire::hello());
+        theirs.write_all(hello.as_bytes()).await.unwrap();
+        // Kept open: a renderer that hangs up would end in another way.
+        std::mem::forget(theirs);
+        Ok(Connection::new(reader, Writer { writes: 0 }))
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_panics_does_not_keep_the_pool_from_ending() {
+    let builder = SessionPool::builder().connector(PanicsWhenWriting);
+    let pool = builder.format(WireFormat::Json).start().await.unwrap();
+    let session = pool.register().await.unwrap();
+    let query = find("count");
+    let asked = AssertUnwindSafe(session.request(&query, "query_response")).catch_unwind();
+    within(asked).await.unwrap_err();
+    let error = within(session.request(&query, "query_response"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RendererExited);
+    within(pool.shutdown()).await.unwrap();
 }
 
 #[tokio::test]

@@ -117,6 +117,7 @@ impl EventQueue {
     /// Whether a widget reports the status it reported last; remembers it if not.
     pub(super) fn repeats_status(&mut self, widget: &str, value: &str) -> bool {
         if widget.len().max(value.len()) > STATUS_BYTES {
+            self.statuses.remove(widget);
             return false;
         }
         if let Some(known) = self.statuses.get_mut(widget) {

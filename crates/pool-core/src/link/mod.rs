@@ -41,6 +41,8 @@ pub struct Link<C> {
     next_turn: SessionId,
     gone: Option<Error>,
     last_words: Option<String>,
+    /// What it said went wrong, which may or may not be its end.
+    complaint: Option<String>,
 }
 
 /// What all sessions of a link share.
@@ -49,7 +51,10 @@ struct Wire {
     config: LinkConfig,
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
+    /// A session waits for room.
     held_back: bool,
+    /// A session was told to wait for room since this was last cleared.
+    held_again: bool,
     deadline: Option<Instant>,
     armed: Option<Instant>,
     counters: LinkCounters,
@@ -65,6 +70,7 @@ impl<C> Link<C> {
                 unsent: VecDeque::new(),
                 unsent_bytes: 0,
                 held_back: false,
+                held_again: false,
                 deadline: None,
                 armed: None,
                 counters: LinkCounters::default(),
@@ -72,6 +78,7 @@ impl<C> Link<C> {
             next_turn: SessionId::new(0),
             gone: None,
             last_words: None,
+            complaint: None,
         }
     }
 
@@ -152,8 +159,9 @@ impl<C> Link<C> {
     /// The session's owner is gone: closes it if need be, and forgets it once it is over.
     pub fn forget(&mut self, session: SessionId, now: Instant, effects: &mut Effects<C>) {
         if let Some(found) = self.sessions.get_mut(&session) {
+            found.forget();
             found.close(None, now, &mut self.wire, effects);
-            if found.forget() {
+            if found.forget_if_over() {
                 self.sessions.remove(&session);
             }
         }
@@ -195,7 +203,7 @@ impl<C> Link<C> {
         match session {
             Some(session) if !session.is_over() => {
                 // It lives on, so whatever it complained of was not its end.
-                self.last_words = None;
+                self.complaint = None;
                 session.receive(&payload, &envelope, now, &mut self.wire, effects);
                 if session.forget_if_over() {
                     let id = session.id();
@@ -223,7 +231,8 @@ impl<C> Link<C> {
             },
             ("event", Some("session_error")) if for_all => {
                 let (code, text) = own::complaint(transport, payload);
-                self.last_words = Some(format!("{text} ({code})"));
+                self.last_words = None;
+                self.complaint = Some(format!("{text} ({code})"));
             }
             _ => {
                 self.wire.counters.stray += 1;
@@ -278,7 +287,6 @@ impl<C> Link<C> {
     pub fn transmitted(&mut self, bytes: usize, effects: &mut Effects<C>) {
         self.wire.unsent_bytes = self.wire.unsent_bytes.saturating_sub(bytes);
         if self.wire.held_back && self.wire.has_room() {
-            self.wire.held_back = false;
             self.pump_in_turn(effects);
         }
     }
@@ -291,21 +299,23 @@ impl<C> Link<C> {
             .range(first..)
             .chain(self.sessions.range(..first));
         let turns: Vec<_> = turns.map(|(id, _)| *id).collect();
+        self.wire.held_again = false;
         for id in turns {
             if !self.wire.has_room() {
                 self.next_turn = id;
-                self.wire.held_back = true;
                 return;
             }
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.pump(&mut self.wire, effects);
             }
         }
+        // Last, so that nobody is forgotten if a wire format panics on the way.
+        self.wire.held_back = self.wire.held_again;
     }
 
     /// What the renderer said of itself before it went.
     pub fn last_words(&self) -> Option<&str> {
-        self.last_words.as_deref()
+        self.last_words.as_deref().or(self.complaint.as_deref())
     }
 
     /// Whether the renderer is gone.

@@ -24,7 +24,7 @@ use super::{Answer, Effects, LinkConfig, LinkLoad, Outcome, Submission, Wire, cl
 use crate::{Class, Error, ErrorKind, Header, RequestId, SessionId};
 
 /// How many may wait for the events of one session at once, without being woken for nothing.
-const READERS: usize = 16;
+const READERS: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Session<C> {
@@ -141,6 +141,7 @@ impl<C> Session<C> {
         };
         if !wire.has_room() {
             wire.held_back = true;
+            wire.held_again = true;
             return None;
         }
         self.credit.available().then_some(at)
@@ -255,10 +256,9 @@ impl<C> Session<C> {
         }
     }
 
-    /// The owner is gone; true if the session is over and can be dropped now.
-    pub(super) fn forget(&mut self) -> bool {
+    /// The owner is gone.
+    pub(super) fn forget(&mut self) {
         self.forgotten = true;
-        self.forget_if_over()
     }
 
     pub(super) fn forget_if_over(&self) -> bool {

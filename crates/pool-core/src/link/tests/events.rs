@@ -142,6 +142,17 @@ fn the_end_of_an_interact_is_not_lost_to_a_flood() {
 }
 
 #[test]
+fn a_status_that_returns_after_one_too_long_to_remember_is_told() {
+    let (mut rig, s) = Rig::of_one();
+    for value in ["hovered".to_owned(), "x".repeat(300), "hovered".to_owned()] {
+        rig.peer(&json!({
+            "type": "event", "session": "s1", "family": "status", "id": "a", "value": value,
+        }));
+    }
+    assert_eq!(rig.events(s).len(), 3);
+}
+
+#[test]
 fn a_status_that_was_lost_is_told_again() {
     let (mut rig, s) = Rig::of_one();
     let status = json!({
