@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use plushie_pool_core::{
-    Acquired, Addressing, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
+    Acquired, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
 };
 use plushie_pool_renderer::{AppSettings, Connector, End, Observer, Renderer, RendererConfig};
 use tokio::runtime::Handle;
@@ -181,15 +181,8 @@ impl Engine {
     }
 
     fn launch_failed(&self, renderer: RendererId, error: &Error) {
-        let shared = self.serves_many();
-        self.fleet()
-            .launch_failed(renderer, error, shared, Instant::now());
+        self.fleet().launch_failed(renderer, error, Instant::now());
         self.check_over();
-    }
-
-    /// Whether renderers serve many sessions, rather than one each.
-    fn serves_many(&self) -> bool {
-        self.config.renderer.link.addressing == Addressing::BySession
     }
 
     /// Waits for a place in the pool.
@@ -368,11 +361,10 @@ impl Observer for Watch {
     }
 
     fn ended(&self, renderer: &Renderer, end: &End) {
-        let shared = self.engine.serves_many();
         let counters = renderer.counters();
         self.engine
             .fleet()
-            .ended(self.renderer, end, counters, shared, Instant::now());
+            .ended(self.renderer, end, counters, Instant::now());
         self.engine.check_over();
     }
 }

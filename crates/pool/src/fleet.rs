@@ -179,35 +179,28 @@ impl Fleet {
         renderer: RendererId,
         end: &End,
         counters: LinkCounters,
-        shared: bool,
         now: Instant,
     ) {
         self.members.remove(&renderer);
         self.past.counters = self.past.counters + counters;
         if !end.asked {
             self.past.deaths += 1;
-            self.died(&end.error, shared, now);
+            self.died(&end.error, now);
         }
     }
 
     /// A renderer could not be started.
-    pub(crate) fn launch_failed(
-        &mut self,
-        renderer: RendererId,
-        error: &Error,
-        shared: bool,
-        now: Instant,
-    ) {
+    pub(crate) fn launch_failed(&mut self, renderer: RendererId, error: &Error, now: Instant) {
         self.members.remove(&renderer);
         if self.closed.is_none() {
-            self.died(error, shared, now);
+            self.died(error, now);
         }
     }
 
-    fn died(&mut self, error: &Error, shared: bool, now: Instant) {
+    fn died(&mut self, error: &Error, now: Instant) {
         self.last_death = Some(error.clone());
         // A session's own renderer takes nobody with it, and is not replaced.
-        if shared {
+        if self.addressing == Addressing::BySession {
             self.budget.died(now);
         }
     }

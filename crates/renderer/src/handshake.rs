@@ -61,7 +61,7 @@ pub(crate) async fn shake_hands(
         decoder: transport.decoder(),
     };
     let settings = settings(config.settings.as_ref(), connection.credential.as_ref());
-    write(connection, &encode(transport, &settings, None)?).await?;
+    write(connection, &encode(transport, &settings, None)?).await;
     let first = next(connection, &mut input, transport).await;
     let hello = hello(
         transport,
@@ -111,7 +111,7 @@ fn encode(
     transport.encode(Header { session: "", id }, message)
 }
 
-async fn write(connection: &mut Connection, frame: &[u8]) -> Result<(), Error> {
+async fn write(connection: &mut Connection, frame: &[u8]) {
     let written = async {
         connection.writer.write_all(frame).await?;
         connection.writer.flush().await
@@ -120,7 +120,6 @@ async fn write(connection: &mut Connection, frame: &[u8]) -> Result<(), Error> {
     if let Err(error) = written.await {
         tracing::debug!(%error, "the renderer reads no settings");
     }
-    Ok(())
 }
 
 /// The next payload.
@@ -238,7 +237,7 @@ async fn prove_ready(
         target: "find",
         selector: Selector {},
     };
-    write(connection, &encode(transport, &query, Some("~0"))?).await?;
+    write(connection, &encode(transport, &query, Some("~0"))?).await;
     loop {
         let payload = next(connection, input, transport).await?;
         if first(transport, &payload)?.kind == "query_response" {

@@ -108,7 +108,8 @@ pub struct Effects<C> {
     pub released: Vec<SessionId>,
     /// A close was not confirmed in time: the renderer should take no new sessions.
     pub suspect: bool,
-    /// The renderer was told to exit: its input should be closed once all is written.
+    /// The renderer is to end, as its session did: its input should be closed once all is
+    /// written, and the process seen off.
     pub exiting: bool,
     /// The link's deadline is now earlier than the one last asked for.
     pub rearm: bool,
