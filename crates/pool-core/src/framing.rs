@@ -1,8 +1,10 @@
 //! Where one message ends and the next begins: what the two usual framings share.
 
-use std::io::BufRead as _;
+use std::cell::Cell;
+use std::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use memchr::memchr;
 
 use crate::{Error, ErrorKind, FrameDecoder, MAX_PAYLOAD};
 
@@ -20,6 +22,35 @@ pub struct LengthPrefixed(());
 pub struct Lines {
     /// How much of the buffer is known to hold no newline.
     scanned: usize,
+}
+
+/// Has `write` write a frame into memory that is there already, and makes it a frame of its
+/// own: the part that `write` returns of it.
+///
+/// A small frame then costs one allocation of its size, whatever growing up it went through.
+///
+/// # Errors
+///
+/// What `write` says.
+pub fn assemble(
+    write: impl FnOnce(&mut Vec<u8>) -> Result<Range<usize>, Error>,
+) -> Result<Bytes, Error> {
+    // A larger one is kept as it is: to copy it would cost more than to grow the next.
+    const COPIED: usize = 16 * 1024;
+    thread_local! {
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+
+    // A message that is made of another one, written meanwhile, finds none and makes its own.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let frame = write(&mut scratch)?;
+    if scratch.len() > COPIED {
+        return Ok(Bytes::from(scratch).slice(frame));
+    }
+    let frame = Bytes::copy_from_slice(&scratch[frame]);
+    SCRATCH.set(scratch);
+    Ok(frame)
 }
 
 /// Checks the length of a payload that is about to be sent, in bytes.
@@ -48,11 +79,17 @@ pub fn excerpt(bytes: &[u8]) -> String {
     }
 }
 
+/// How much room is made for a payload of which only the beginning is there: a screenshot of
+/// 1024x768 fits in, and need not be moved while it grows. The system gives the memory when it
+/// is written to, so that a length that lies costs nothing.
+const AHEAD: usize = 8 * 1024 * 1024;
+
+/// From how many bytes on a line is a long one.
+const LONG: usize = 64 * 1024;
+
 impl FrameDecoder for LengthPrefixed {
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, Error> {
         const PREFIX: usize = size_of::<u32>();
-        // How much room is made on the word of a length alone.
-        const AHEAD: usize = 1024 * 1024;
 
         let Some(prefix) = buf.first_chunk::<PREFIX>() else {
             return Ok(None);
@@ -99,7 +136,7 @@ impl FrameDecoder for Lines {
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, Error> {
         loop {
             let scanned = self.scanned.min(buf.len());
-            let end = newline(&buf[scanned..]).map(|at| scanned + at);
+            let end = memchr(b'\n', &buf[scanned..]).map(|at| scanned + at);
             self.scanned = if end.is_some() { 0 } else { buf.len() };
             if end.unwrap_or(buf.len()) > MAX_PAYLOAD {
                 return Err(Error::new(
@@ -112,6 +149,9 @@ impl FrameDecoder for Lines {
                 ));
             }
             let Some(end) = end else {
+                if buf.len() >= LONG {
+                    buf.reserve(AHEAD);
+                }
                 return Ok(None);
             };
             let mut line = buf.split_to(end);
@@ -124,14 +164,6 @@ impl FrameDecoder for Lines {
             }
         }
     }
-}
-
-/// Where in `bytes` the first newline is.
-fn newline(mut bytes: &[u8]) -> Option<usize> {
-    let whole = bytes;
-    // The way to std's memchr; reading from a slice cannot fail.
-    let read = bytes.skip_until(b'\n').ok()?;
-    whole[..read].ends_with(b"\n").then(|| read - 1)
 }
 
 #[cfg(test)]
@@ -164,7 +196,7 @@ mod tests {
         let mut buf = BytesMut::from(&(MAX_PAYLOAD as u32).to_be_bytes()[..]);
         assert_eq!(LengthPrefixed::default().decode(&mut buf).unwrap(), None);
         assert!(
-            (1 << 20..2 << 20).contains(&buf.capacity()),
+            (AHEAD..2 * AHEAD).contains(&buf.capacity()),
             "{}",
             buf.capacity()
         );

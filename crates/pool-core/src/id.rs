@@ -1,6 +1,7 @@
 //! The names of sessions and requests.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 /// Names one session of a pool; never used again once the session has ended.
@@ -21,9 +22,16 @@ impl SessionId {
     }
 }
 
+impl SessionId {
+    /// As it reads on the wire.
+    pub fn text(self) -> IdText {
+        IdText::new(b's', self.0)
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s{}", self.0)
+        f.write_str(&self.text())
     }
 }
 
@@ -57,9 +65,16 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// As it reads on the wire.
+    pub fn text(self) -> IdText {
+        IdText::new(Self::PREFIX.as_bytes()[0], self.0)
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, self.0)
+        f.write_str(&self.text())
     }
 }
 
@@ -68,6 +83,35 @@ impl FromStr for RequestId {
 
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         number_after(text, Self::PREFIX).map(Self)
+    }
+}
+
+/// An id as text, where it costs no memory. Every message has two of them.
+#[derive(Debug, Clone, Copy)]
+pub struct IdText {
+    /// One letter, and as many digits as a `u64` can have.
+    bytes: [u8; 1 + 20],
+    len: usize,
+}
+
+impl IdText {
+    fn new(letter: u8, number: u64) -> Self {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number).as_bytes();
+        let mut bytes = [letter; 1 + 20];
+        bytes[1..=digits.len()].copy_from_slice(digits);
+        Self {
+            bytes,
+            len: 1 + digits.len(),
+        }
+    }
+}
+
+impl Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).expect("a letter and digits are text")
     }
 }
 

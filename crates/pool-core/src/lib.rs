@@ -37,7 +37,7 @@ mod transport;
 
 pub use binary::Binary;
 pub use error::{Error, ErrorKind, Exit, Origin, Phase};
-pub use id::{NotAnId, RendererId, RequestId, SessionId};
+pub use id::{IdText, NotAnId, RendererId, RequestId, SessionId};
 pub use message::{Message, decode_payload};
 pub use mode::{Addressing, Close, Mode, Placement, RendererView};
 pub use outline::{Class, Outline};

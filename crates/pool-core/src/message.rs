@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,7 +51,7 @@ impl Message {
 
     /// `type`: `query_response`, `event`, ...
     pub fn kind(&self) -> &str {
-        &self.kind
+        self.kind.read(&self.payload)
     }
 
     /// The session it is for.
@@ -61,12 +61,14 @@ impl Message {
 
     /// `id`: of the request in a reply, of the widget in an event.
     pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.id.as_ref().map(|id| id.read(&self.payload))
     }
 
     /// `family`, of an event: `click`, `input`, `status`, ...
     pub fn family(&self) -> Option<&str> {
-        self.family.as_deref()
+        self.family
+            .as_ref()
+            .map(|family| family.read(&self.payload))
     }
 
     /// Decodes the whole message.
@@ -98,12 +100,7 @@ impl Message {
     /// Moves the message into memory of its own, so that it no longer keeps alive all that was
     /// read with it.
     pub(crate) fn detach(&mut self) {
-        let own = Bytes::copy_from_slice(&self.payload);
-        let texts = [Some(&mut self.kind), self.id.as_mut(), self.family.as_mut()];
-        for text in texts.into_iter().flatten() {
-            *text = text.moved(&self.payload, &own);
-        }
-        self.payload = own;
+        self.payload = Bytes::copy_from_slice(&self.payload);
     }
 }
 
@@ -147,46 +144,31 @@ fn read_payload<T>(
     })
 }
 
-/// A string that lies in the bytes of a message.
+/// A text of a message's envelope.
 #[derive(Clone)]
-struct WireText(Bytes);
+enum WireText {
+    /// It lies in the payload, from here to there.
+    Part(Range<usize>),
+    /// It was escaped, or the transport answered with a constant.
+    Own(Box<str>),
+}
 
 impl WireText {
-    /// `text`, which shares the memory of `payload` if it lies in it. A transport may also
-    /// answer with a constant.
     fn of(payload: &Bytes, text: &str) -> Self {
-        Self(match offset(payload, text.as_bytes()) {
-            Some(_) => payload.slice_ref(text.as_bytes()),
-            None => Bytes::copy_from_slice(text.as_bytes()),
-        })
+        let (whole, part) = (payload.as_ptr_range(), text.as_bytes().as_ptr_range());
+        if whole.start <= part.start && part.end <= whole.end {
+            let start = part.start as usize - whole.start as usize;
+            Self::Part(start..start + text.len())
+        } else {
+            Self::Own(text.into())
+        }
     }
 
-    /// The same text in a `copy` of the payload it lies in.
-    fn moved(&self, payload: &Bytes, copy: &Bytes) -> Self {
-        Self(match offset(payload, &self.0) {
-            Some(start) => copy.slice(start..start + self.0.len()),
-            None => self.0.clone(),
-        })
-    }
-}
-
-/// Where `part` lies in `whole`, if it does.
-fn offset(whole: &Bytes, part: &[u8]) -> Option<usize> {
-    let (whole, part) = (whole.as_ptr_range(), part.as_ptr_range());
-    let inside = part.start < part.end && whole.start <= part.start && part.end <= whole.end;
-    inside.then(|| part.start as usize - whole.start as usize)
-}
-
-impl Deref for WireText {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("made from a str, and bytes do not change")
-    }
-}
-
-impl fmt::Debug for WireText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
+    fn read<'a>(&'a self, payload: &'a Bytes) -> &'a str {
+        match self {
+            Self::Part(range) => std::str::from_utf8(&payload[range.clone()])
+                .expect("made from a str, and bytes do not change"),
+            Self::Own(text) => text,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A wire format: how messages become bytes and bytes become messages.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -29,7 +30,7 @@ pub const MAX_DEPTH: usize = 127;
 /// The suite in [`conformance`](crate::conformance) says whether an implementation is right.
 ///
 /// Everything here is synchronous and may be called from several threads at once.
-pub trait Transport: Send + Sync + fmt::Debug + 'static {
+pub trait Transport: Any + Send + Sync + fmt::Debug {
     /// The format's name, for errors, logs and status: `json`.
     fn name(&self) -> &str;
 

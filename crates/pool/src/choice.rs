@@ -1,10 +1,13 @@
 //! The modes and formats that come with the pool, by name.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use plushie_pool_core::{Error, ErrorKind, Mode, Transport};
+use bytes::Bytes;
+use plushie_pool_core::{Error, ErrorKind, Header, Mode, Transport};
+use serde::Serialize;
 
 /// What a renderer does with what it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -102,6 +105,26 @@ impl WireFormat {
             _ => Err(not_compiled_in("format", self.text(), self.text())),
         }
     }
+}
+
+/// [`Transport::encode`]. For a format that is compiled in it is compiled for this very type of
+/// message, which halves its cost.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    transport: &dyn Transport,
+    header: Header<'_>,
+    message: &T,
+) -> Result<Bytes, Error> {
+    let known: &dyn Any = transport;
+    #[cfg(feature = "msgpack")]
+    if known.is::<plushie_pool_transport_msgpack::Msgpack>() {
+        return plushie_pool_transport_msgpack::encode(header, message);
+    }
+    #[cfg(feature = "json")]
+    if known.is::<plushie_pool_transport_json::Json>() {
+        return plushie_pool_transport_json::encode(header, message);
+    }
+    let _ = known;
+    transport.encode(header, &message)
 }
 
 fn not_compiled_in(what: &str, name: &str, feature: &str) -> Error {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use plushie_pool_core::link::{Answer, Outcome, Submission};
 use plushie_pool_core::{Class, Error, ErrorKind, Message, RequestId};
-use tokio::sync::oneshot;
+use plushie_pool_renderer::Completed;
 
 use crate::builder::bounded;
 use crate::session::Session;
@@ -27,7 +27,7 @@ pub(crate) struct Sending<'a> {
 
 enum State {
     New(Result<Frame, Error>),
-    Waiting(oneshot::Receiver<Result<Outcome, Error>>),
+    Waiting(Completed),
     Done,
 }
 
@@ -49,21 +49,22 @@ impl<'a> Sending<'a> {
     }
 
     fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Result<Outcome, Error>> {
-        if let State::New(_) = self.state
-            && let State::New(frame) = std::mem::replace(&mut self.state, State::Done)
-        {
-            self.state = State::Waiting(self.submit(frame?)?);
-        }
-        let State::Waiting(receiver) = &mut self.state else {
-            panic!("polled after it was done");
+        let renderer = &self.session.renderer;
+        let mut completed = match std::mem::replace(&mut self.state, State::Done) {
+            State::New(frame) => self.submit(frame?)?,
+            State::Waiting(completed) => completed,
+            State::Done => panic!("polled after it was done"),
         };
-        let received = ready!(Pin::new(receiver).poll(context));
-        self.state = State::Done;
-        Poll::Ready(received.unwrap_or_else(|_| Err(self.lost())))
+        let outcome = renderer.poll_completed(&mut completed, context);
+        if outcome.is_pending() {
+            self.state = State::Waiting(completed);
+        }
+        outcome.map(|outcome| outcome.unwrap_or_else(|| Err(self.lost())))
     }
 
-    fn submit(&self, frame: Frame) -> Result<oneshot::Receiver<Result<Outcome, Error>>, Error> {
-        let (completion, receiver) = oneshot::channel();
+    fn submit(&self, frame: Frame) -> Result<Completed, Error> {
+        let Session { renderer, id, .. } = self.session;
+        let (completion, completed) = renderer.completion();
         let submission = Submission {
             id: self.id,
             frame: frame.bytes,
@@ -73,9 +74,8 @@ impl<'a> Sending<'a> {
             timeout: self.timeout,
             completion,
         };
-        let Session { renderer, id, .. } = self.session;
         renderer.submit(*id, submission)?;
-        Ok(receiver)
+        Ok(completed)
     }
 
     /// The link keeps each completion until it has an outcome, so this is a defect of the

@@ -1,6 +1,7 @@
 //! One session, for its owner.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +13,8 @@ use plushie_pool_core::link::{Answer, SessionEvent};
 use plushie_pool_core::{Class, Close, Error, ErrorKind, Header, Outline, RequestId, SessionId};
 use plushie_pool_renderer::{AppSettings, Renderer};
 use serde::Serialize;
-use tokio::sync::oneshot;
 
+use crate::choice::encode;
 use crate::engine::{EngineConfig, Opened};
 use crate::pool::PoolShared;
 use crate::request::{Frame, Request, SendInteract, SendMessage, Sending};
@@ -29,7 +30,6 @@ pub struct Session {
     pub(crate) id: SessionId,
     pub(crate) renderer: Renderer,
     pool: Arc<PoolShared>,
-    wire_id: Box<str>,
     next_request: AtomicU64,
 }
 
@@ -39,7 +39,6 @@ impl Session {
             id: opened.id,
             renderer: opened.renderer,
             pool,
-            wire_id: opened.id.to_string().into(),
             // 0 is the id of what the pool itself asks of the renderer.
             next_request: AtomicU64::new(1),
         }
@@ -174,7 +173,7 @@ impl Session {
     ///
     /// Cancel safe: no event is lost. Each event goes to one of those who wait.
     pub async fn next_event(&self) -> Option<SessionEvent> {
-        std::future::poll_fn(|context| self.renderer.poll_event(self.id, context)).await
+        poll_fn(|context| self.renderer.poll_event(self.id, context)).await
     }
 
     /// The session's events as a stream, which ends when the session is over. The methods of
@@ -196,13 +195,12 @@ impl Session {
     ///
     /// Once polled, the session is closed whether the future is polled further or not.
     pub async fn unregister(&self) -> Result<(), Error> {
-        let (completion, receiver) = oneshot::channel();
+        let (completion, mut completed) = self.renderer.completion();
         self.renderer.close(self.id, Some(completion));
-        match receiver.await {
-            Ok(outcome) => outcome.map(drop),
-            // The I/O thread is gone, and every renderer with it.
-            Err(_) => Ok(()),
-        }
+        let outcome =
+            poll_fn(|context| self.renderer.poll_completed(&mut completed, context)).await;
+        // Without an outcome the I/O thread is gone, and every renderer with it.
+        outcome.map_or(Ok(()), |outcome| outcome.map(drop))
     }
 
     /// Closes the session without waiting for the renderer, as dropping it does.
@@ -254,13 +252,13 @@ impl Session {
                     .with_hint("use unregister, and register for a fresh session"));
             }
             let answer = answer(&mut outline)?;
-            let id = id.map(|id| id.to_string());
+            let id = id.map(RequestId::text);
             let header = Header {
-                session: &self.wire_id,
+                session: &self.id.text(),
                 id: id.as_deref(),
             };
             Ok(Frame {
-                bytes: self.config().transport.encode(header, &message)?,
+                bytes: encode(&*self.config().transport, header, message)?,
                 class: outline.class,
                 answer,
             })

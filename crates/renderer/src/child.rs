@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use plushie_pool_core::{Error, ErrorKind};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::discovery::require_program;
-use crate::{Connection, Connector, Discovery, Environment, Launch, Process};
+use crate::{Connection, Connector, Discovery, Environment, Launch, Process, Reader};
 
 /// How often a start is tried again because the program's file is open for writing: it is
 /// being written, or another thread's child still holds a copy of the descriptor.
@@ -185,8 +185,20 @@ impl Connector for ChildProcess {
             args = ?launch.args,
             "started a renderer"
         );
-        Ok(Connection::new(stdout, stdin).with_process(process))
+        let mut connection = Connection::new(tokio::io::empty(), stdin).with_process(process);
+        connection.reader = reader(stdout).map_err(|error| self.launch_error(&error))?;
+        Ok(connection)
     }
+}
+
+#[cfg(unix)]
+fn reader(stdout: ChildStdout) -> io::Result<Reader> {
+    Reader::descriptor(stdout.into_owned_fd()?)
+}
+
+#[cfg(not(unix))]
+fn reader(stdout: ChildStdout) -> io::Result<Reader> {
+    Ok(Reader::stream(stdout))
 }
 
 /// Has the system kill the child when the thread that starts it ends.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use plushie_pool_core::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::Process;
+use crate::{Process, Reader};
 
 /// Makes renderers reachable: by starting one, by connecting to one that listens, or
 /// through pipes in memory.
@@ -87,7 +87,7 @@ impl Launch {
 #[non_exhaustive]
 pub struct Connection {
     /// What the renderer sends.
-    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    pub reader: Reader,
     /// What the renderer is sent. Dropping it must let the renderer see the end of its
     /// input, which is how it is asked to exit.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
@@ -104,7 +104,7 @@ impl Connection {
         writer: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
         Self {
-            reader: Box::new(reader),
+            reader: Reader::stream(reader),
             writer: Box::new(writer),
             process: None,
             credential: None,

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use plushie_pool_core::{
-    Addressing, Envelope, Error, ErrorKind, FrameDecoder, Header, Phase, Transport, decode_payload,
+    Addressing, Envelope, Error, ErrorKind, Header, Phase, Transport, decode_payload,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::{AppSettings, RendererConfig};
 use crate::connector::{Connection, Credential};
+use crate::input::Input;
 
 /// The version of the protocol this pool speaks.
 pub(crate) const PROTOCOL_VERSION: u64 = 1;
@@ -35,13 +36,6 @@ pub struct Hello {
     /// The version of the protocol it speaks.
     #[serde(default)]
     pub protocol_version: Option<u64>,
-}
-
-/// A renderer's output while it is read.
-#[derive(Debug)]
-pub(crate) struct Input {
-    pub(crate) buffer: BytesMut,
-    pub(crate) decoder: Box<dyn FrameDecoder>,
 }
 
 /// How much is asked of the renderer's output at a time.

@@ -1,25 +1,51 @@
 //! One running renderer, for those who have something to say to it.
 
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures::channel::oneshot;
 use plushie_pool_core::link::{
     Effects, Link, LinkCounters, LinkLoad, Outcome, SessionEvent, Submission,
 };
 use plushie_pool_core::{Error, RequestId, SessionId};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::config::RendererConfig;
 use crate::connector::Connector;
 use crate::handshake::Hello;
+use crate::input::{Intake, ReadHere, Waiting};
 use crate::output::{Output, Written};
 use crate::supervise;
 
+/// How often somebody who waits reads before others have their turn.
+const READS: usize = 4;
+
 /// Ends a wait: told the outcome of what it was submitted with.
-pub type Completion = oneshot::Sender<Result<Outcome, Error>>;
+#[derive(Debug)]
+pub struct Completion {
+    waiting: Waiting,
+    sender: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+impl Completion {
+    fn finish(self, outcome: Result<Outcome, Error>) {
+        // Before the wake-up: who is woken may look who else waits.
+        drop(self.waiting);
+        // Whoever dropped the other end does not want to know.
+        let _ = self.sender.send(outcome);
+    }
+}
+
+/// Waits for the outcome of what a [`Completion`] was submitted with.
+#[derive(Debug)]
+pub struct Completed {
+    receiver: oneshot::Receiver<Result<Outcome, Error>>,
+}
 
 /// Is told what happens to a renderer and its sessions, on whichever thread it happens. It
 /// must neither block nor panic, and may call the renderer.
@@ -72,6 +98,7 @@ pub struct Identity {
 pub(crate) struct Shared {
     link: Mutex<Link<Completion>>,
     output: Mutex<Output>,
+    pub(crate) intake: Intake,
     pub(crate) identity: Identity,
     pub(crate) observer: Arc<dyn Observer>,
     /// Something can be written again.
@@ -126,7 +153,46 @@ impl Renderer {
         self.shared.link().open(session)
     }
 
-    /// Sends a message as soon as it may go.
+    /// What ends a wait, and what waits.
+    pub fn completion(&self) -> (Completion, Completed) {
+        let (sender, receiver) = oneshot::channel();
+        let waiting = self.shared.intake.waiting();
+        (Completion { waiting, sender }, Completed { receiver })
+    }
+
+    /// Waits for what a completion of this renderer was submitted with; `None` if it was
+    /// dropped. While nobody else waits, it may read the renderer's output on this thread, for
+    /// a fraction of a millisecond.
+    pub fn poll_completed(
+        &self,
+        completed: &mut Completed,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Outcome, Error>>> {
+        let receiver = &mut completed.receiver;
+        let mut look = || Pin::new(&mut *receiver).poll(context);
+        for _ in 0..READS {
+            if let Poll::Ready(outcome) = look() {
+                return Poll::Ready(outcome.ok());
+            }
+            match self.shared.read_here() {
+                ReadHere::NotMine => return Poll::Pending,
+                ReadHere::OthersFirst => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                ReadHere::Read => {}
+                ReadHere::Silence => break,
+            }
+        }
+        let outcome = look();
+        if outcome.is_pending() {
+            self.shared.intake.recall();
+        }
+        outcome.map(Result::ok)
+    }
+
+    /// Sends a message as soon as it may go. It is written on this thread, or, where others
+    /// are about to speak too, together with theirs by the I/O thread.
     ///
     /// # Errors
     ///
@@ -136,8 +202,22 @@ impl Renderer {
         session: SessionId,
         submission: Submission<Completion>,
     ) -> Result<(), Error> {
-        self.shared
-            .with_link(|link, effects| link.submit(session, submission, effects))
+        let shared = &*self.shared;
+        let mut carry = CarryOut::new(shared);
+        let mut link = shared.link();
+        // Whoever leaves something unsent sees to it that it is written, with all that is
+        // added until then.
+        let seen_to = link.has_unsent();
+        let submitted = link.submit(session, submission, &mut carry.effects);
+        let unsent = link.has_unsent() && !seen_to;
+        drop(link);
+        if unsent && shared.intake.is_shared() {
+            shared.writable.notify_one();
+        } else {
+            carry.unsent = unsent;
+            carry.flush();
+        }
+        submitted
     }
 
     /// Nobody waits for a submission any more: see [`Link::cancel`].
@@ -156,8 +236,13 @@ impl Renderer {
     /// The session's owner is gone: see [`Link::forget`].
     pub fn forget(&self, session: SessionId) {
         let now = Instant::now();
-        self.shared
+        let unconfirmed = self
+            .shared
             .with_link(|link, effects| link.forget(session, now, effects));
+        if unconfirmed {
+            // Somebody may wait for its place, and would not read.
+            self.shared.intake.recall();
+        }
     }
 
     /// The session's next event: see [`Link::poll_event`].
@@ -166,12 +251,18 @@ impl Renderer {
         session: SessionId,
         context: &mut Context<'_>,
     ) -> Poll<Option<SessionEvent>> {
-        self.shared
-            .with_link(|link, effects| link.poll_event(session, context, effects))
+        let event = self
+            .shared
+            .with_link(|link, effects| link.poll_event(session, context, effects));
+        if event.is_pending() {
+            self.shared.intake.recall();
+        }
+        event
     }
 
     /// Asks the renderer to end. Its sessions end with the error it ends with.
     pub fn stop(&self) {
+        self.shared.intake.recall();
         self.shared.stop.notify_one();
     }
 
@@ -217,11 +308,13 @@ impl Shared {
         identity: Identity,
         observer: Arc<dyn Observer>,
         stream: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+        intake: Intake,
     ) -> Self {
         let writable = Arc::new(Notify::new());
         Self {
             link: Mutex::new(Link::new(config.link)),
             output: Mutex::new(Output::new(stream, writable.clone())),
+            intake,
             identity,
             observer,
             writable,
@@ -244,14 +337,13 @@ impl Shared {
         act: impl FnOnce(&mut Link<Completion>, &mut Effects<Completion>) -> T,
     ) -> T {
         let mut carry = CarryOut::new(self);
-        let (result, unsent) = {
+        let result = {
             let mut link = self.link();
             let result = act(&mut link, &mut carry.effects);
-            (result, link.has_unsent())
+            carry.unsent = link.has_unsent();
+            result
         };
-        if unsent {
-            self.flush(&mut carry.effects);
-        }
+        carry.flush();
         result
     }
 
@@ -313,8 +405,7 @@ impl Shared {
             self.observer.released(&effects.released);
         }
         for (completion, result) in effects.finished {
-            // Whoever dropped the other end does not want to know.
-            let _ = completion.send(result);
+            completion.finish(result);
         }
         for waker in effects.wakers {
             waker.wake();
@@ -330,16 +421,26 @@ impl Shared {
 
 /// Carries effects out when dropped: also when a wire format of the user's panics halfway,
 /// what was decided by then must happen.
-struct CarryOut<'a> {
+pub(crate) struct CarryOut<'a> {
     shared: &'a Shared,
-    effects: Effects<Completion>,
+    pub(crate) effects: Effects<Completion>,
+    /// Something is to be written, too.
+    pub(crate) unsent: bool,
 }
 
 impl<'a> CarryOut<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
         Self {
             shared,
             effects: Effects::default(),
+            unsent: false,
+        }
+    }
+
+    /// Writes what is to be written, before the rest is carried out.
+    pub(crate) fn flush(mut self) {
+        if self.unsent {
+            self.shared.flush(&mut self.effects);
         }
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plushie_pool_core::{Error, ErrorKind, Exit, Phase};
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::config::RendererConfig;
 use crate::connector::{Connection, Connector, Launch};
-use crate::handshake::{self, Input, READ};
+use crate::handshake;
+use crate::input::Intake;
 use crate::process::{Grace, Process};
 use crate::renderer::{End, Identity, Observer, Renderer, Shared};
 use crate::stderr::StderrTail;
@@ -72,8 +72,9 @@ pub(crate) async fn start(
     };
     tracing::debug!(?identity, "renderer ready");
     let grace = config.grace;
-    let shared = Arc::new(Shared::new(config, identity, observer, writer));
-    tokio::spawn(supervise(shared.clone(), reader, input, process, grace));
+    let intake = Intake::new(reader, input);
+    let shared = Arc::new(Shared::new(config, identity, observer, writer, intake));
+    tokio::spawn(supervise(shared.clone(), process, grace));
     Ok(Renderer::new(shared))
 }
 
@@ -106,16 +107,11 @@ async fn give_up(connection: Connection, error: Error, grace: Grace) -> Error {
 }
 
 /// Serves a renderer until it ends, one way or another, and sees to it that it does.
-async fn supervise(
-    shared: Arc<Shared>,
-    reader: Box<dyn AsyncRead + Send + Unpin>,
-    input: Input,
-    mut process: Option<Process>,
-    grace: Grace,
-) {
+async fn supervise(shared: Arc<Shared>, mut process: Option<Process>, grace: Grace) {
     let mut writing = tokio::spawn(resume_writing(shared.clone()));
     let mut timing = tokio::spawn(expire(shared.clone()));
-    let mut reading = tokio::spawn(read(shared.clone(), reader, input));
+    let pumped = shared.clone();
+    let mut reading = tokio::spawn(async move { pumped.pump().await });
 
     let mut end = tokio::select! {
         read = &mut reading => ending(read.ok()),
@@ -148,6 +144,7 @@ async fn supervise(
     ] {
         task.abort();
     }
+    shared.intake.close();
     let error = end.error(&shared, &tail(process.as_ref()));
     tracing::debug!(%error, asked = end.asked, "renderer ended");
     let end = End {
@@ -252,55 +249,6 @@ fn tail(process: Option<&Process>) -> String {
         .map(Process::stderr)
         .map(StderrTail::snapshot)
         .unwrap_or_default()
-}
-
-/// Takes in what the renderer says, until it says no more.
-async fn read(
-    shared: Arc<Shared>,
-    mut reader: Box<dyn AsyncRead + Send + Unpin>,
-    mut input: Input,
-) -> Result<(), Error> {
-    let mut payloads = Vec::new();
-    loop {
-        let mut lost = None;
-        loop {
-            match input.decoder.decode(&mut input.buffer) {
-                Ok(Some(payload)) => payloads.push(payload),
-                Ok(None) => break,
-                Err(error) => {
-                    lost = Some(error);
-                    break;
-                }
-            }
-        }
-        if !payloads.is_empty() {
-            let now = Instant::now();
-            shared.with_link(|link, effects| {
-                for payload in payloads.drain(..) {
-                    link.receive(payload, now, effects);
-                }
-            });
-        }
-        if let Some(error) = lost {
-            return Err(error);
-        }
-        input.buffer.reserve(READ);
-        match reader.read_buf(&mut input.buffer).await {
-            Ok(0) if input.buffer.is_empty() => return Ok(()),
-            Ok(0) => {
-                let message = format!(
-                    "the renderer's output ended inside a message, {} bytes into it",
-                    input.buffer.len()
-                );
-                return Err(Error::new(ErrorKind::RendererExited, message));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let message = format!("the renderer's output cannot be read: {error}");
-                return Err(Error::new(ErrorKind::RendererExited, message));
-            }
-        }
-    }
 }
 
 async fn resume_writing(shared: Arc<Shared>) {

@@ -1,97 +1,113 @@
 //! From a line to what routing needs of it.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use plushie_pool_core::Envelope;
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
 
-/// Reads the envelope of a message of any depth; the rest is checked to be JSON, not decoded.
-pub(crate) fn envelope(payload: &[u8]) -> Result<Envelope<'_>, serde_json::Error> {
-    // serde would fill the fields from an array too.
-    if !payload.trim_ascii_start().starts_with(b"{") {
-        return Err(serde_json::Error::custom("it is not a map"));
+use crate::scan::{Malformed, Scanner};
+
+/// Reads the envelope of a message; the rest is passed over.
+pub(crate) fn envelope(payload: &[u8]) -> Result<Envelope<'_>, Malformed> {
+    let mut scanner = Scanner::new(payload);
+    if scanner.peek().ok() != Some(b'{') {
+        return Err(Malformed::NotAMap);
     }
-    let wire: Wire<'_> = serde_json::from_slice(payload)?;
-    Ok(Envelope {
-        kind: wire.kind,
-        session: wire.session,
-        id: wire.id.0,
-        family: wire.family.0,
-        tag: wire.tag.0,
-        stub: wire.stub.0,
-        value: wire.value.0,
-    })
-}
-
-#[derive(serde::Deserialize)]
-struct Wire<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(default, borrow)]
-    session: Cow<'a, str>,
-    #[serde(default, borrow)]
-    id: IfText<'a>,
-    #[serde(default, borrow)]
-    family: IfText<'a>,
-    #[serde(default, borrow)]
-    tag: IfText<'a>,
-    #[serde(rename = "kind", default, borrow)]
-    stub: IfText<'a>,
-    #[serde(default, borrow)]
-    value: IfText<'a>,
-}
-
-/// A string, or the fact that there was something else.
-#[derive(Default)]
-struct IfText<'a>(Option<Cow<'a, str>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for IfText<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Text).map(Self)
-    }
-}
-
-struct Text;
-
-macro_rules! not_text {
-    ($($method:ident($($ty:ty)?))*) => {$(
-        fn $method<E>(self $(, _: $ty)?) -> Result<Self::Value, E> {
-            Ok(None)
+    scanner.take()?;
+    let mut found = Found::default();
+    let mut first = true;
+    loop {
+        match scanner.peek()? {
+            b'}' if first => break,
+            b'"' => {}
+            other => return Err(Malformed::Unexpected(other)),
         }
-    )*};
+        first = false;
+        entry(&mut scanner, &mut found)?;
+        match scanner.take()? {
+            b',' => {}
+            b'}' => {
+                scanner.end()?;
+                return found.into_envelope();
+            }
+            other => return Err(Malformed::Unexpected(other)),
+        }
+    }
+    Err(Malformed::NoText("type"))
 }
 
-impl<'de> Visitor<'de> for Text {
-    type Value = Option<Cow<'de, str>>;
+fn entry<'a>(scanner: &mut Scanner<'a>, found: &mut Found<'a>) -> Result<(), Malformed> {
+    let key = scanner.text()?;
+    let slot = if key.contains(&b'\\') {
+        found.slot(read(key)?.as_bytes())
+    } else {
+        found.slot(key)
+    };
+    scanner.expect(b':')?;
+    let Some((name, slot)) = slot else {
+        return scanner.skip(1);
+    };
+    let value = match scanner.peek()? {
+        b'"' => Some(read(scanner.text()?)?),
+        _ => scanner.skip(1).map(|()| None)?,
+    };
+    match slot.replace(value) {
+        Some(_) => Err(Malformed::Twice(name)),
+        None => Ok(()),
+    }
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+/// What a text says.
+fn read(text: &[u8]) -> Result<Cow<'_, str>, Malformed> {
+    let plain = |byte: &u8| *byte >= b' ' && *byte != b'\\';
+    if text.iter().all(plain) {
+        let text = std::str::from_utf8(text).map_err(|_| Malformed::Utf8)?;
+        return Ok(Cow::Borrowed(text));
+    }
+    let quoted = [b"\"", text, b"\""].concat();
+    let mut json = serde_json::Deserializer::from_slice(&quoted);
+    let text = String::deserialize(&mut json).map_err(Malformed::Text)?;
+    Ok(Cow::Owned(text))
+}
+
+/// For each key of the envelope whether it was there, and if so, whether as a text.
+#[derive(Default)]
+struct Found<'a> {
+    kind: Slot<'a>,
+    session: Slot<'a>,
+    id: Slot<'a>,
+    family: Slot<'a>,
+    tag: Slot<'a>,
+    stub: Slot<'a>,
+    value: Slot<'a>,
+}
+
+type Slot<'a> = Option<Option<Cow<'a, str>>>;
+
+impl<'a> Found<'a> {
+    fn slot(&mut self, key: &[u8]) -> Option<(&'static str, &mut Slot<'a>)> {
+        Some(match key {
+            b"type" => ("type", &mut self.kind),
+            b"session" => ("session", &mut self.session),
+            b"id" => ("id", &mut self.id),
+            b"family" => ("family", &mut self.family),
+            b"tag" => ("tag", &mut self.tag),
+            b"kind" => ("kind", &mut self.stub),
+            b"value" => ("value", &mut self.value),
+            _ => return None,
+        })
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
-    }
-
-    not_text! {
-        visit_unit()
-        visit_bool(bool)
-        visit_i64(i64)
-        visit_u64(u64)
-        visit_f64(f64)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while let Some(IgnoredAny) = seq.next_element()? {}
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while let Some((IgnoredAny, IgnoredAny)) = map.next_entry()? {}
-        Ok(None)
+    fn into_envelope(self) -> Result<Envelope<'a>, Malformed> {
+        let session = self.session.unwrap_or(Some(Cow::Borrowed("")));
+        Ok(Envelope {
+            kind: self.kind.flatten().ok_or(Malformed::NoText("type"))?,
+            session: session.ok_or(Malformed::NoText("session"))?,
+            id: self.id.flatten(),
+            family: self.family.flatten(),
+            tag: self.tag.flatten(),
+            stub: self.stub.flatten(),
+            value: self.value.flatten(),
+        })
     }
 }

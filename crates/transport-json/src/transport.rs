@@ -2,13 +2,10 @@
 
 use bytes::Bytes;
 use plushie_pool_core::framing::{Lines, excerpt};
-use plushie_pool_core::{
-    Envelope, Error, ErrorKind, FrameDecoder, Header, MAX_DEPTH, Read, Transport,
-};
+use plushie_pool_core::{Envelope, Error, ErrorKind, FrameDecoder, Header, Read, Transport};
 
 use crate::encode::encode;
 use crate::envelope::envelope;
-use crate::scan::nests_within;
 
 /// JSON, one object a line. Binary data is a string of base64.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,12 +33,7 @@ impl Transport for Json {
     }
 
     fn envelope<'a>(&self, payload: &'a [u8]) -> Result<Envelope<'a>, Error> {
-        let envelope = envelope(payload).map_err(|error| unreadable(payload, &error))?;
-        if !nests_within(MAX_DEPTH, payload) {
-            let reason = format!("it nests deeper than {MAX_DEPTH} maps and arrays");
-            return Err(unreadable(payload, &reason));
-        }
-        Ok(envelope)
+        envelope(payload).map_err(|error| unreadable(payload, &error))
     }
 
     fn deserialize<'de>(&self, payload: &'de [u8], read: Read<'_, 'de>) -> Result<(), Error> {

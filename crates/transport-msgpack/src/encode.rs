@@ -1,28 +1,49 @@
 //! From a message to a frame.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use plushie_pool_core::framing::check_len;
+use plushie_pool_core::framing::{assemble, check_len};
 use plushie_pool_core::strict::Strict;
 use plushie_pool_core::{Error, ErrorKind, Header};
+use serde::Serialize;
 
 /// The length in front of a frame.
 const PREFIX: usize = size_of::<u32>();
 /// The longest header a map can have.
 const MAP: usize = 5;
 
-pub(crate) fn encode(
+/// Writes one whole frame, as [`Transport::encode`](plushie_pool_core::Transport::encode) does,
+/// but for one type of message: what is decided when this is compiled costs nothing later.
+///
+/// # Errors
+///
+/// As [`Transport::encode`](plushie_pool_core::Transport::encode).
+pub fn encode<T: Serialize + ?Sized>(header: Header<'_>, body: &T) -> Result<Bytes, Error> {
+    assemble(|out| frame(out, header, body))
+}
+
+fn frame<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
     header: Header<'_>,
-    body: &dyn erased_serde::Serialize,
-) -> Result<Bytes, Error> {
-    let mut out = vec![0; PREFIX + MAP];
-    write(&mut out, &"session")?;
-    write(&mut out, &header.session)?;
+    body: &T,
+) -> Result<Range<usize>, Error> {
+    out.resize(PREFIX + MAP, 0);
+    text(out, "session");
+    text(out, header.session);
     if let Some(id) = header.id {
-        write(&mut out, &"id")?;
-        write(&mut out, &id)?;
+        text(out, "id");
+        text(out, id);
     }
     let start = out.len();
-    write(&mut out, body)?;
+    let mut msgpack = rmp_serde::Serializer::new(&mut *out).with_struct_map();
+    body.serialize(Strict::binary(&mut msgpack))
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::Encode,
+                format!("the message cannot be written as MessagePack: {error}"),
+            )
+        })?;
 
     // Drop the body's own map header: what lies in front of it moves up to its entries, and a
     // header that counts all of them goes before.
@@ -47,17 +68,11 @@ pub(crate) fn encode(
         .expect("the limit is far below")
         .to_be_bytes();
     out[map_at - PREFIX..][..PREFIX].copy_from_slice(&prefix);
-    Ok(Bytes::from(out).slice(map_at - PREFIX..))
+    Ok(map_at - PREFIX..out.len())
 }
 
-fn write(out: &mut Vec<u8>, value: &dyn erased_serde::Serialize) -> Result<(), Error> {
-    let mut msgpack = rmp_serde::Serializer::new(out).with_struct_map();
-    erased_serde::serialize(value, Strict::binary(&mut msgpack)).map_err(|error| {
-        Error::new(
-            ErrorKind::Encode,
-            format!("the message cannot be written as MessagePack: {error}"),
-        )
-    })
+fn text(out: &mut Vec<u8>, text: &str) {
+    rmp::encode::write_str(out, text).expect("memory takes everything");
 }
 
 fn not_a_map() -> Error {

@@ -16,4 +16,5 @@ mod envelope;
 mod scan;
 mod transport;
 
+pub use encode::encode;
 pub use transport::Msgpack;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
 
+mod alone;
 mod basics;
 mod cancel;
 mod capacity;

@@ -157,14 +157,18 @@ impl<C> Link<C> {
     }
 
     /// The session's owner is gone: closes it if need be, and forgets it once it is over.
-    pub fn forget(&mut self, session: SessionId, now: Instant, effects: &mut Effects<C>) {
-        if let Some(found) = self.sessions.get_mut(&session) {
-            found.forget();
-            found.close(None, now, &mut self.wire, effects);
-            if found.forget_if_over() {
-                self.sessions.remove(&session);
-            }
+    /// Whether that is still to come.
+    pub fn forget(&mut self, session: SessionId, now: Instant, effects: &mut Effects<C>) -> bool {
+        let Some(found) = self.sessions.get_mut(&session) else {
+            return false;
+        };
+        found.forget();
+        found.close(None, now, &mut self.wire, effects);
+        let over = found.forget_if_over();
+        if over {
+            self.sessions.remove(&session);
         }
+        !over
     }
 
     /// The session's next event; `None` when there will be no more.
@@ -311,6 +315,11 @@ impl<C> Link<C> {
         }
         // Last, so that nobody is forgotten if a wire format panics on the way.
         self.wire.held_back = self.wire.held_again;
+    }
+
+    /// Whether anybody waits for an event.
+    pub fn has_listeners(&self) -> bool {
+        self.sessions.values().any(Session::has_listeners)
     }
 
     /// What the renderer said of itself before it went.

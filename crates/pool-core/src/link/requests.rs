@@ -1,6 +1,6 @@
 //! The requests a renderer has, and which of them a reply is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::Answer;
@@ -10,7 +10,9 @@ use crate::{Envelope, RequestId};
 /// The requests of one session that were sent and not answered.
 #[derive(Debug)]
 pub(super) struct Requests<C> {
-    pending: BTreeMap<RequestId, Pending<C>>,
+    /// In the order in which they were sent: they are mostly answered in that order, too, so
+    /// that what is looked for is near the front.
+    pending: VecDeque<(RequestId, Pending<C>)>,
     /// Those nobody waits for any more, which may still be answered.
     abandoned: BTreeMap<RequestId, Answer>,
 }
@@ -28,24 +30,25 @@ pub(super) struct Pending<C> {
 impl<C> Requests<C> {
     pub(super) fn new() -> Self {
         Self {
-            pending: BTreeMap::new(),
+            pending: VecDeque::new(),
             abandoned: BTreeMap::new(),
         }
     }
 
     pub(super) fn insert(&mut self, id: RequestId, pending: Pending<C>) {
-        self.pending.insert(id, pending);
+        self.pending.push_back((id, pending));
     }
 
     /// Takes a request off the books for good.
     pub(super) fn remove(&mut self, id: RequestId) -> Option<Pending<C>> {
-        self.pending.remove(&id)
+        let at = self.pending.iter().position(|(known, _)| *known == id)?;
+        self.pending.remove(at).map(|(_, pending)| pending)
     }
 
     /// Takes a request off the books that the renderer may still answer. Its reply must not be
     /// taken for that of a later one.
     pub(super) fn abandon(&mut self, id: RequestId, credit: &Credit) -> Option<Pending<C>> {
-        let pending = self.pending.remove(&id)?;
+        let pending = self.remove(id)?;
         if credit.expects(id) {
             self.abandoned.insert(id, pending.answer.clone());
         }
@@ -58,7 +61,7 @@ impl<C> Requests<C> {
     }
 
     /// Takes all requests off the books.
-    pub(super) fn drain(&mut self) -> BTreeMap<RequestId, Pending<C>> {
+    pub(super) fn drain(&mut self) -> VecDeque<(RequestId, Pending<C>)> {
         self.abandoned.clear();
         std::mem::take(&mut self.pending)
     }

@@ -217,8 +217,8 @@ impl<C> Session<C> {
             return false;
         }
         let header = Header {
-            session: &self.id.to_string(),
-            id: Some(&id.to_string()),
+            session: &self.id.text(),
+            id: Some(&id.text()),
         };
         match wire.config.transport.encode(header, message) {
             Ok(frame) => {
@@ -278,6 +278,10 @@ impl<C> Session<C> {
                 Poll::Pending
             }
         }
+    }
+
+    pub(super) fn has_listeners(&self) -> bool {
+        !self.readers.is_empty()
     }
 
     fn wait_for_event(&mut self, waker: &Waker, effects: &mut Effects<C>) {
