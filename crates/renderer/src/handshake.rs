@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::{AppSettings, RendererConfig};
 use crate::connector::{Connection, Credential};
+use crate::probe::probe;
 
 /// The version of the protocol this pool speaks.
 pub(crate) const PROTOCOL_VERSION: u64 = 1;
@@ -223,21 +224,7 @@ async fn prove_ready(
     input: &mut Input,
     transport: &dyn Transport,
 ) -> Result<(), Error> {
-    #[derive(Serialize)]
-    struct Query {
-        r#type: &'static str,
-        target: &'static str,
-        selector: Selector,
-    }
-    #[derive(Serialize)]
-    struct Selector {}
-
-    let query = Query {
-        r#type: "query",
-        target: "find",
-        selector: Selector {},
-    };
-    write(connection, &encode(transport, &query, Some("~0"))?).await;
+    write(connection, &encode(transport, &probe(), Some("~0"))?).await;
     loop {
         let payload = next(connection, input, transport).await?;
         if first(transport, &payload)?.kind == "query_response" {

@@ -18,7 +18,7 @@ use crate::stderr::StderrTail;
 /// How long after the end of one sign of life the others are waited for: output that is still
 /// in the pipe, the exit status, the last lines of stderr. All three come at once from a
 /// process that died; a grandchild that holds the pipes keeps them from ending.
-const LAST_SIGNS: Duration = Duration::from_millis(50);
+pub(crate) const LAST_SIGNS: Duration = Duration::from_millis(50);
 
 pub(crate) async fn start(
     connector: &dyn Connector,
@@ -100,9 +100,17 @@ async fn give_up(connection: Connection, error: Error, grace: Grace) -> Error {
         () = drain => Exit::Unknown,
     };
     process.stderr().ended(LAST_SIGNS).await;
+    let error = match process.display_death(LAST_SIGNS).await {
+        Some(death) => Error::new(death.kind(), with_display(&death)),
+        None => error,
+    };
     error
         .with_exit(exit)
         .with_stderr(&process.stderr().snapshot())
+}
+
+fn with_display(death: &Error) -> String {
+    format!("{death}, and the renderer with it")
 }
 
 /// Serves a renderer until it ends, one way or another, and sees to it that it does.
@@ -236,6 +244,10 @@ async fn gather_last_signs(
                 end.exit = Some(exit);
             }
             process.stderr().ended(LAST_SIGNS).await;
+            if let Some(death) = process.display_death(LAST_SIGNS).await {
+                end.kind = death.kind();
+                end.message = with_display(&death);
+            }
         }
         None => end.exit = Some(Exit::Disconnected),
     }

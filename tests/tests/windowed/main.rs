@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
 
 mod display;
+mod displays;
+mod orphans;
 mod sessions;
 #[path = "../scenarios/support.rs"]
 #[allow(

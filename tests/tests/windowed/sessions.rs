@@ -6,13 +6,12 @@ use plushie_pool::{
 };
 use serde_json::{Value, json};
 
-use crate::display::display;
+use crate::display::start;
 use crate::support::{click, counter, find, in_both_formats, pool, show, snapshot};
 
 async fn windowed(format: WireFormat, sessions: usize) -> Option<SessionPool> {
     let builder = pool(RendererMode::Windowed, format).max_sessions(sessions);
-    let started = display()?.show(builder).start().await;
-    Some(started.unwrap())
+    start(builder).await
 }
 
 in_both_formats! {

@@ -1,0 +1,123 @@
+//! Who clears away what a display server leaves behind, when nobody else is left to do it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use plushie_pool_core::{Error, ErrorKind};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::timeout;
+
+use crate::Environment;
+
+/// A process that makes a directory, and removes it when this value or this program is gone,
+/// however that ends: it waits for the end of its input.
+///
+/// It is in a process group of its own and deaf to what is sent to be polite, so that what
+/// ends a whole group does not end it before its work is done.
+#[derive(Debug)]
+pub(super) struct Janitor {
+    child: Child,
+    orders: ChildStdin,
+    directory: PathBuf,
+}
+
+/// Makes a directory and says where, reads the path of a socket elsewhere if there is one, and
+/// at the end removes both.
+///
+/// Between the end of a server and that, another may have taken its place: a link keeps the
+/// socket from being mistaken. Where none can be made, the socket stays; it is in nobody's way.
+const SCRIPT: &str = r#"
+trap '' HUP INT TERM
+made=$(mktemp -d "$1" 2>&1) || { echo "$made"; exit 1; }
+echo "$made"
+while read -r path; do socket=$path; ln -- "$socket" "$made/socket"; done
+[ "$socket" -ef "$made/socket" ] && rm -f -- "$socket"
+rm -rf -- "$made"
+"#;
+
+/// Where sockets are: their paths may have 107 bytes, and X has its own below `/tmp`.
+const TEMPLATE: &str = "/tmp/plushie-pool-XXXXXXXXXX";
+
+/// How long it may take to remove a directory with a handful of files.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Janitor {
+    /// Starts one, with a fresh directory that only this user may enter.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Display`] with the system's reason.
+    pub(super) async fn start() -> Result<Self, Error> {
+        let failed = |problem: &str| {
+            let message = format!("no directory {TEMPLATE} for the display can be made: {problem}");
+            Error::new(ErrorKind::Display, message)
+        };
+        Self::spawn()
+            .await
+            .map_err(|error| failed(&error.to_string()))?
+            .map_err(|said| failed(&said))
+    }
+
+    async fn spawn() -> io::Result<Result<Self, String>> {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", SCRIPT, "sh", TEMPLATE])
+            .env_clear()
+            .envs(Environment::inherited().iter())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn()?;
+        let orders = child.stdin.take().expect("stdin was asked to be a pipe");
+        let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+        let mut said = String::new();
+        BufReader::new(stdout).read_line(&mut said).await?;
+        let said = said.trim_end_matches('\n');
+        if !said.starts_with('/') {
+            return Ok(Err(said.to_owned()));
+        }
+        Ok(Ok(Self {
+            child,
+            orders,
+            directory: said.into(),
+        }))
+    }
+
+    /// Its directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Has this socket removed too, unless it is another by then.
+    ///
+    /// # Errors
+    ///
+    /// If it is gone.
+    pub(super) async fn clear_away(&mut self, path: &str) -> io::Result<()> {
+        self.orders
+            .write_all(format!("{path}\n").as_bytes())
+            .await?;
+        self.orders.flush().await
+    }
+
+    /// Waits until all is removed.
+    pub(super) async fn finish(self) {
+        let Self {
+            mut child,
+            orders,
+            directory,
+        } = self;
+        drop(orders);
+        let directory = directory.display();
+        match timeout(PATIENCE, child.wait()).await {
+            Ok(Ok(status)) if status.success() => {}
+            Ok(status) => tracing::warn!(%directory, ?status, "it may not have been removed"),
+            Err(_) => tracing::warn!(%directory, "removing it takes long; left to itself"),
+        }
+    }
+}

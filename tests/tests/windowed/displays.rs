@@ -1,0 +1,218 @@
+//! Displays of the pool's own: there before the first window, gone with the pool, and told apart
+//! from the renderers that show windows on them.
+
+use std::path::PathBuf;
+
+use plushie_pool::{Display, ErrorKind, RendererMode, SessionEvent, SessionPool, WireFormat};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::display::own;
+use crate::support::{LONG, counter, exists, pids, pool, shown, snapshot, until, within};
+
+/// A pool on a display of its own.
+async fn on(display: Display, sessions: usize) -> SessionPool {
+    pool(RendererMode::Windowed, WireFormat::Msgpack)
+        .display(display)
+        .max_sessions(sessions)
+        .start()
+        .await
+        .unwrap()
+}
+
+/// What a display server has besides its process.
+pub(crate) fn files_of(server: u32) -> Vec<PathBuf> {
+    let environment = std::fs::read(format!("/proc/{server}/environ")).unwrap();
+    let variable = environment
+        .split(|byte| *byte == 0)
+        .find_map(|variable| variable.strip_prefix(b"XDG_RUNTIME_DIR="))
+        .expect("it has a directory of its own");
+    let mut files = vec![PathBuf::from(String::from_utf8(variable.to_vec()).unwrap())];
+    // X has its sockets in one place for all.
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let mine: Vec<_> = std::fs::read_dir(format!("/proc/{server}/fd"))
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            let line = sockets
+                .lines()
+                .find(|line| line.split_whitespace().nth(6) == Some(inode))?;
+            line.split_whitespace().nth(7).map(PathBuf::from)
+        })
+        .filter(|path| path.is_absolute())
+        .collect();
+    files.extend(mine);
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn nothing_of_a_display_is_left_when_its_pool_is_over() {
+    for display in own() {
+        let pool = on(display, 2).await;
+        let server = pool.status().display.expect("it was started").pid;
+        let session = pool.register().await.unwrap();
+        shown(&session).await;
+        let files = files_of(server);
+        assert!(files.len() > 1 && files.iter().all(|path| path.exists()));
+        let renderers = pids(&pool);
+        within(pool.shutdown()).await.unwrap();
+        assert!(!exists(server), "{display}");
+        assert!(renderers.iter().all(|pid| !exists(*pid)), "{display}");
+        for path in files {
+            assert!(!path.exists(), "{display} left {}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pool_that_is_only_dropped_takes_its_display_with_it() {
+    for display in own() {
+        let pool = on(display, 1).await;
+        let server = pool.status().display.unwrap().pid;
+        let files = files_of(server);
+        drop(pool);
+        let gone = || !exists(server) && files.iter().all(|path| !path.exists());
+        until("the display is gone", gone).await;
+    }
+}
+
+#[tokio::test]
+async fn two_pools_have_two_displays() {
+    for display in own() {
+        let (one, other) = futures::join!(on(display, 1), on(display, 1));
+        let server = |pool: &SessionPool| pool.status().display.unwrap().pid;
+        assert_ne!(files_of(server(&one)), files_of(server(&other)));
+        within(one.shutdown()).await.unwrap();
+        let session = other.register().await.unwrap();
+        session.send(&snapshot(&counter(3))).await.unwrap();
+        assert_eq!(shown(&session).await, "3");
+        within(other.shutdown()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_display_that_dies_is_told_apart_from_a_renderer_that_does_and_is_replaced() {
+    for display in own() {
+        let pool = on(display, 2).await;
+        let session = pool.register().await.unwrap();
+        session.send(&snapshot(&counter(1))).await.unwrap();
+        shown(&session).await;
+        let server = pool.status().display.unwrap();
+        let files = files_of(server.pid);
+        kill(server.pid);
+        let error = ended(&session).await;
+        assert_eq!(error.kind(), ErrorKind::Display, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&server.name), "{text}");
+        assert!(text.contains("SIGKILL"), "{text}");
+
+        let session = within(pool.register()).await.unwrap();
+        session.send(&snapshot(&counter(2))).await.unwrap();
+        assert_eq!(shown(&session).await, "2");
+        let next = pool.status().display.unwrap();
+        assert_ne!(next.pid, server.pid);
+        kill(session.renderer_pid().unwrap());
+        let error = ended(&session).await;
+        assert_eq!(error.kind(), ErrorKind::RendererExited, "{error}");
+
+        // The number of an X server may be the next one's by now.
+        let left = files.iter().find(|path| path.exists());
+        assert!(left.is_none_or(|left| files_of(next.pid).contains(left)));
+        within(pool.shutdown()).await.unwrap();
+    }
+}
+
+async fn ended(session: &plushie_pool::Session) -> plushie_pool::Error {
+    let end = async {
+        loop {
+            match session.next_event().await {
+                Some(SessionEvent::RendererExited(error)) => break error,
+                Some(_) => {}
+                None => panic!("the owner was not told"),
+            }
+        }
+    };
+    tokio::time::timeout(LONG, end).await.unwrap()
+}
+
+/// It says hello all the same.
+#[tokio::test]
+async fn a_renderer_without_a_display_fails_the_session_with_what_it_said() {
+    let builder = || pool(RendererMode::Windowed, WireFormat::Msgpack).max_sessions(1);
+    let none = builder().display(Display::None);
+    // Nobody listens there.
+    let dead = builder()
+        .display(Display::Inherit)
+        .renderer_env("WAYLAND_DISPLAY", "")
+        .renderer_env("DISPLAY", ":54321");
+    for pool in [none, dead] {
+        let pool = pool.start().await.unwrap();
+        for _ in 0..2 {
+            let error = within(pool.register()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Handshake, "{error}");
+            assert!(error.exit().is_some(), "{error}");
+            let stderr = error.stderr().expect("it said why");
+            assert!(stderr.contains("isplay"), "{stderr}");
+        }
+        assert_eq!(pool.status().sessions, 0);
+        assert!(pool.status().display.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_display_that_cannot_be_had_is_known_before_anything_is_started() {
+    let builder = || {
+        let names = ["PATH", "DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"];
+        names.iter().fold(
+            pool(RendererMode::Windowed, WireFormat::Json),
+            |pool, name| pool.renderer_env(name, ""),
+        )
+    };
+    for display in [
+        Display::Auto,
+        Display::Inherit,
+        Display::Weston,
+        Display::Xvfb,
+    ] {
+        let error = builder().display(display).start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Display, "{error}");
+    }
+    let error = builder().start().await.unwrap_err().to_string();
+    for word in ["apt-get install weston", "dnf", "pacman", "macOS"] {
+        assert!(error.contains(word), "{error}");
+    }
+    // Nobody else needs one.
+    let mock = builder().mode(RendererMode::Mock).start().await.unwrap();
+    mock.register().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_display_server_that_does_not_start_says_why() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    for (name, display) in [("weston", Display::Weston), ("Xvfb", Display::Xvfb)] {
+        let program = folder.path().join(name);
+        std::fs::write(&program, "#!/bin/sh\necho no room >&2\nexit 7\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{path}", folder.path().display());
+        let error = pool(RendererMode::Windowed, WireFormat::Msgpack)
+            .display(display)
+            .renderer_env("PATH", path)
+            .start()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Display);
+        let text = error.to_string();
+        for word in [name, "exit code 7", "no room"] {
+            assert!(text.contains(word), "{text}");
+        }
+    }
+}
