@@ -6,6 +6,7 @@ mod display;
 mod displays;
 mod orphans;
 mod sessions;
+mod spares;
 #[path = "../scenarios/support.rs"]
 #[allow(
     dead_code,
