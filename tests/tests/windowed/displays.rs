@@ -1,7 +1,9 @@
 //! Displays of the pool's own: there before the first window, gone with the pool, and told apart
 //! from the renderers that show windows on them.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use plushie_pool::{Display, ErrorKind, RendererMode, SessionEvent, SessionPool, WireFormat};
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,32 +21,59 @@ async fn on(display: Display, sessions: usize) -> SessionPool {
         .unwrap()
 }
 
-/// What a display server has besides its process.
-pub(crate) fn files_of(server: u32) -> Vec<PathBuf> {
+/// A file that a display server has made. Its path may be another's when it is gone, as the
+/// number of an X server may.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct File {
+    pub(crate) path: PathBuf,
+    is: Option<(u64, SystemTime)>,
+}
+
+impl File {
+    fn at(path: PathBuf) -> Self {
+        Self {
+            is: Self::what_is_at(&path),
+            path,
+        }
+    }
+
+    fn what_is_at(path: &Path) -> Option<(u64, SystemTime)> {
+        let found = path.symlink_metadata().ok()?;
+        Some((found.ino(), found.created().expect("Linux knows")))
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.is.is_some() && Self::what_is_at(&self.path) == self.is
+    }
+}
+
+/// A display server's directory and sockets.
+pub(crate) fn files_of(server: u32) -> Vec<File> {
     let environment = std::fs::read(format!("/proc/{server}/environ")).unwrap();
-    let variable = environment
+    let directory = environment
         .split(|byte| *byte == 0)
         .find_map(|variable| variable.strip_prefix(b"XDG_RUNTIME_DIR="))
         .expect("it has a directory of its own");
-    let mut files = vec![PathBuf::from(String::from_utf8(variable.to_vec()).unwrap())];
+    let mut paths = vec![PathBuf::from(
+        String::from_utf8(directory.to_vec()).unwrap(),
+    )];
     // X has its sockets in one place for all.
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-    let mine: Vec<_> = std::fs::read_dir(format!("/proc/{server}/fd"))
-        .unwrap()
-        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
-        .filter_map(|link| {
-            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-            let line = sockets
-                .lines()
-                .find(|line| line.split_whitespace().nth(6) == Some(inode))?;
-            line.split_whitespace().nth(7).map(PathBuf::from)
-        })
-        .filter(|path| path.is_absolute())
-        .collect();
-    files.extend(mine);
-    files.sort_unstable();
-    files.dedup();
-    files
+    for entry in std::fs::read_dir(format!("/proc/{server}/fd")).unwrap() {
+        let link = std::fs::read_link(entry.unwrap().path()).unwrap_or_default();
+        let inode = link.to_str().and_then(|link| link.strip_prefix("socket:["));
+        let Some(inode) = inode.and_then(|inode| inode.strip_suffix(']')) else {
+            continue;
+        };
+        let path = sockets.lines().find_map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            (words.get(6) == Some(&inode)).then(|| words.get(7).map(PathBuf::from))?
+        });
+        paths.extend(path.filter(|path| path.is_absolute()));
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    paths.into_iter().map(File::at).collect()
 }
 
 fn kill(pid: u32) {
@@ -60,13 +89,13 @@ async fn nothing_of_a_display_is_left_when_its_pool_is_over() {
         let session = pool.register().await.unwrap();
         shown(&session).await;
         let files = files_of(server);
-        assert!(files.len() > 1 && files.iter().all(|path| path.exists()));
+        assert!(files.len() > 1 && files.iter().all(File::is_there));
         let renderers = pids(&pool);
         within(pool.shutdown()).await.unwrap();
         assert!(!exists(server), "{display}");
         assert!(renderers.iter().all(|pid| !exists(*pid)), "{display}");
-        for path in files {
-            assert!(!path.exists(), "{display} left {}", path.display());
+        for file in files {
+            assert!(!file.is_there(), "{display} left {file:?}");
         }
     }
 }
@@ -78,7 +107,7 @@ async fn a_pool_that_is_only_dropped_takes_its_display_with_it() {
         let server = pool.status().display.unwrap().pid;
         let files = files_of(server);
         drop(pool);
-        let gone = || !exists(server) && files.iter().all(|path| !path.exists());
+        let gone = || !exists(server) && !files.iter().any(File::is_there);
         until("the display is gone", gone).await;
     }
 }
@@ -122,9 +151,8 @@ async fn a_display_that_dies_is_told_apart_from_a_renderer_that_does_and_is_repl
         let error = ended(&session).await;
         assert_eq!(error.kind(), ErrorKind::RendererExited, "{error}");
 
-        // The number of an X server may be the next one's by now.
-        let left = files.iter().find(|path| path.exists());
-        assert!(left.is_none_or(|left| files_of(next.pid).contains(left)));
+        // It was cleared away before the next one started.
+        assert!(!files.iter().any(File::is_there));
         within(pool.shutdown()).await.unwrap();
     }
 }
@@ -159,7 +187,7 @@ async fn a_renderer_without_a_display_fails_the_session_with_what_it_said() {
             assert_eq!(error.kind(), ErrorKind::Handshake, "{error}");
             assert!(error.exit().is_some(), "{error}");
             let stderr = error.stderr().expect("it said why");
-            assert!(stderr.contains("isplay"), "{stderr}");
+            assert!(stderr.contains("Create event loop"), "{stderr}");
         }
         assert_eq!(pool.status().sessions, 0);
         assert!(pool.status().display.is_none());

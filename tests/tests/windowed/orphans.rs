@@ -10,7 +10,7 @@ use plushie_pool::blocking::Wait;
 use plushie_pool::{Display, RendererMode, WireFormat};
 
 use crate::display::own;
-use crate::displays::files_of;
+use crate::displays::{File, files_of};
 use crate::support::{LONG, SHORT, pids, pool};
 
 /// On which display the host below shows windows. Makes that test one.
@@ -42,23 +42,24 @@ fn nothing_is_left_of_windows_and_their_display_when_a_process_is_killed() {
         let files = files_of(processes[0]);
         assert_eq!(processes.len(), 1 + SESSIONS);
         assert!(processes.iter().all(|pid| runs(*pid)));
-        assert!(files.iter().all(|path| path.exists()));
+        assert!(files.iter().all(File::is_there));
 
         let start = Instant::now();
         host.kill().unwrap();
         host.wait().unwrap();
         let left = || {
             let process = processes.iter().find(|pid| runs(**pid));
-            let file = files.iter().find(|path| path.exists());
+            let file = files.iter().find(|file| file.is_there());
             process
                 .map(|pid| PathBuf::from(format!("/proc/{pid}")))
-                .or(file.cloned())
+                .or(file.map(|file| file.path.clone()))
         };
         while let Some(left) = left() {
             assert!(start.elapsed() < LONG, "{} is left", left.display());
             std::thread::sleep(SHORT);
         }
-        println!("{display}: gone after {:?}: {files:?}", start.elapsed());
+        let paths: Vec<_> = files.iter().map(|file| &file.path).collect();
+        println!("{display}: gone after {:?}: {paths:?}", start.elapsed());
     }
 }
 

@@ -166,7 +166,9 @@ async fn a_pool_whose_spares_cannot_start_does_not_either() {
     let error = within(builder.start()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Handshake);
     assert!(
-        error.stderr().is_some_and(|said| said.contains("isplay")),
+        error
+            .stderr()
+            .is_some_and(|said| said.contains("Create event loop")),
         "{error}"
     );
 }
