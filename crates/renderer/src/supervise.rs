@@ -134,6 +134,7 @@ async fn supervise(
         _ = &mut writing => Ending::of("the pool's writer to the renderer panicked"),
         _ = &mut timing => Ending::of("the pool's timer for the renderer panicked"),
     };
+    end.asked |= shared.link().is_exiting();
     // Once its owners are told, nothing it still says matters; before, a reply may be on its
     // way. A process that was asked to end takes the time it takes.
     if !end.asked {
@@ -146,7 +147,9 @@ async fn supervise(
         end.exit.get_or_insert(exit);
     }
     if end.asked {
-        let _ = timeout(LAST_SIGNS, &mut reading).await;
+        if !reading.is_finished() {
+            let _ = timeout(LAST_SIGNS, &mut reading).await;
+        }
         tell(&shared, &end, process.as_ref()).await;
     }
     for task in [

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
 
+mod closing;
+mod crowd;
 mod display;
 mod displays;
 mod orphans;

@@ -150,7 +150,7 @@ async fn an_idle_window_costs_its_owner_nothing_that_grows(format: WireFormat) {
 
 /// Shows the counter and waits for its window: a screenshot of a window that is not there yet
 /// is never answered.
-async fn opened(session: &Session) {
+pub(crate) async fn opened(session: &Session) {
     let subscribe = json!({"type": "subscribe", "kind": "on_window_open", "tag": "opened"});
     session.send(&subscribe).await.unwrap();
     session.send(&snapshot(&counter(0))).await.unwrap();

@@ -83,6 +83,10 @@ impl<C> Session<C> {
         self.id
     }
 
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing { .. })
+    }
+
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Over(_))
     }
