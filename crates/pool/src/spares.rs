@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
+/// How long after a spare was handed over the next one is started: to start a process keeps the
+/// I/O thread busy for what is half of a hand-over's time, or all of it.
+const LULL: Duration = Duration::from_millis(10);
+
 impl Spares {
     /// There may be room for one.
     pub(crate) fn look(&self) {
@@ -59,9 +63,12 @@ impl Spares {
 impl Engine {
     /// Replaces spares that were used or died, for as long as the pool lives.
     pub(crate) async fn keep_spares(self: &Arc<Self>) {
+        if self.config.warm == 0 {
+            return std::future::pending().await;
+        }
         loop {
             self.spares.wanted.notified().await;
-            tokio::time::sleep(self.spares.pause()).await;
+            tokio::time::sleep(self.spares.pause().max(LULL)).await;
             self.refill();
         }
     }
