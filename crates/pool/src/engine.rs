@@ -267,7 +267,15 @@ impl Engine {
         let mut attempt = 1;
         loop {
             let (mut seat, spare) = self.seat()?;
-            let renderer = settled(&mut seat.launched).await?;
+            let renderer = match settled(&mut seat.launched).await {
+                Ok(renderer) => renderer,
+                // Its display died while it started; the next one gets a new one.
+                Err(error) if error.kind() == ErrorKind::Display && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let id = SessionId::new(self.next_session.fetch_add(1, Ordering::Relaxed));
             match renderer.open(id) {
                 Ok(()) => {

@@ -13,7 +13,7 @@ const REQUIRE: &str = "PLUSHIE_POOL_REQUIRE_DISPLAY";
 pub(crate) async fn start(pool: Builder) -> Option<SessionPool> {
     if let Err(missing) = Screen::find(Display::Auto, |name| env::var_os(name)) {
         assert!(env::var(REQUIRE).as_deref() != Ok("1"), "{missing}");
-        skip(&missing);
+        skip("a windowed test", &missing);
         return None;
     }
     Some(pool.start().await.expect("the display is there"))
@@ -23,7 +23,8 @@ pub(crate) async fn start(pool: Builder) -> Option<SessionPool> {
 pub(crate) fn own() -> Vec<Display> {
     let there = |display: &Display| {
         let found = Screen::find(*display, |name| env::var_os(name));
-        found.inspect_err(skip).is_ok()
+        let part = format!("what a windowed test does on {display}");
+        found.inspect_err(|missing| skip(&part, missing)).is_ok()
     };
     [Display::Weston, Display::Xvfb]
         .into_iter()
@@ -32,6 +33,6 @@ pub(crate) fn own() -> Vec<Display> {
 }
 
 /// Past the test harness, which keeps what a passing test prints to itself.
-fn skip(missing: &plushie_pool::Error) {
-    writeln!(std::io::stderr(), "SKIPPED a windowed test: {missing}").expect("it can be said");
+fn skip(what: &str, missing: &plushie_pool::Error) {
+    writeln!(std::io::stderr(), "SKIPPED {what}: {missing}").expect("it can be said");
 }

@@ -9,7 +9,7 @@ use plushie_pool::{Display, ErrorKind, RendererMode, SessionEvent, SessionPool, 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::display::own;
-use crate::support::{LONG, counter, exists, pids, pool, shown, snapshot, until, within};
+use crate::support::{LONG, counter, exists, find, pids, pool, shown, snapshot, until, within};
 
 /// A pool on a display of its own.
 async fn on(display: Display, sessions: usize) -> SessionPool {
@@ -153,6 +153,33 @@ async fn a_display_that_dies_is_told_apart_from_a_renderer_that_does_and_is_repl
 
         // It was cleared away before the next one started.
         assert!(!files.iter().any(File::is_there));
+        within(pool.shutdown()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn spares_that_die_with_their_display_are_given_to_nobody() {
+    for display in own() {
+        let pool = pool(RendererMode::Windowed, WireFormat::Msgpack)
+            .display(display)
+            .max_sessions(4)
+            .warm(3)
+            .start()
+            .await
+            .unwrap();
+        let server = || pool.status().display.unwrap().pid;
+        let dead = server();
+        kill(dead);
+        loop {
+            let session = within(pool.register()).await.unwrap();
+            let asked = within(session.request(&find("count"), "query_response")).await;
+            match asked {
+                // Some may be handed over a moment before they notice.
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Display, "{error}"),
+                Ok(_) if server() == dead => {}
+                Ok(_) => break,
+            }
+        }
         within(pool.shutdown()).await.unwrap();
     }
 }

@@ -6,6 +6,7 @@ mod closing;
 mod crowd;
 mod display;
 mod displays;
+mod flood;
 mod orphans;
 mod sessions;
 mod spares;

@@ -41,8 +41,9 @@ rm -rf -- "$made"
 /// Where sockets are: their paths may have 107 bytes, and X has its own below `/tmp`.
 const TEMPLATE: &str = "/tmp/plushie-pool-XXXXXXXXXX";
 
-/// How long it may take to remove a directory with a handful of files.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may take to remove a directory with a handful of files: milliseconds, unless the
+/// disk is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Janitor {
     /// Starts one, with a fresh directory that only this user may enter.

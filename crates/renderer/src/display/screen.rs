@@ -11,7 +11,8 @@ use super::{Display, Server};
 use crate::Environment;
 
 /// A display for renderers to show their windows on, shared by all that are given it. One of
-/// its own is started when it is first needed, and again if it has died.
+/// its own is started when it is first needed, and again if it has died. Whoever made this
+/// [`stop`](Self::stop)s it.
 #[derive(Debug)]
 pub struct Screen {
     source: Source,

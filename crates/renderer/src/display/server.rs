@@ -97,7 +97,11 @@ impl Program {
             .env_clear()
             .envs(environment.iter())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(match self {
+                // Its helpers inherit it, and would not survive its end.
+                Self::Weston => Stdio::null(),
+                Self::Xvfb => Stdio::piped(),
+            })
             .stderr(Stdio::piped());
         #[cfg(target_os = "linux")]
         crate::child::die_with_this_thread(&mut command);
@@ -105,7 +109,7 @@ impl Program {
     }
 
     /// Waits until clients can connect. Not bounded in time.
-    async fn ready(self, stdout: ChildStdout, directory: &Path) -> io::Result<Ready> {
+    async fn ready(self, stdout: Option<ChildStdout>, directory: &Path) -> io::Result<Ready> {
         match self {
             Self::Weston => {
                 let socket = directory.join(SOCKET);
@@ -120,6 +124,7 @@ impl Program {
                 })
             }
             Self::Xvfb => {
+                let stdout = stdout.expect("stdout was asked to be a pipe");
                 let mut number = String::new();
                 BufReader::new(stdout).read_line(&mut number).await?;
                 let number: u32 = number.trim().parse().map_err(io::Error::other)?;
@@ -166,7 +171,7 @@ impl Server {
                 return Err(Error::new(ErrorKind::Display, message));
             }
         };
-        let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+        let stdout = child.stdout.take();
         let mut process = Process::new(child);
         let name = program.name();
         let ready = tokio::select! {
