@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plushie_pool_core::{Error, Exit};
+use plushie_pool_core::Exit;
 use tokio::process::Child;
 use tokio::time::timeout;
 
@@ -75,13 +75,9 @@ impl Process {
         self
     }
 
-    /// Why its display is gone, if it is, or will be before that long.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub(crate) async fn display_death(&self, within: Duration) -> Option<Error> {
-        self.display.as_ref()?.death(within).await
+    /// What it shows its windows on, if that is the pool's own.
+    pub(crate) fn display(&self) -> Option<&Arc<Server>> {
+        self.display.as_ref()
     }
 
     /// The process's id. Once it was waited for, another process may have it.

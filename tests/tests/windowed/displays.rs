@@ -158,6 +158,21 @@ async fn a_display_that_dies_is_told_apart_from_a_renderer_that_does_and_is_repl
 }
 
 #[tokio::test]
+async fn a_renderer_does_not_outlive_its_display_even_if_it_does_not_notice() {
+    for display in own() {
+        let pool = on(display, 1).await;
+        let session = pool.register().await.unwrap();
+        let pid = session.renderer_pid().unwrap();
+        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::STOP).unwrap();
+        kill(pool.status().display.unwrap().pid);
+        let error = ended(&session).await;
+        assert_eq!(error.kind(), ErrorKind::Display, "{error}");
+        until("the renderer is gone", || !exists(pid)).await;
+        within(pool.shutdown()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn spares_that_die_with_their_display_are_given_to_nobody() {
     for display in own() {
         let pool = pool(RendererMode::Windowed, WireFormat::Msgpack)

@@ -244,15 +244,16 @@ impl Server {
         self.death.borrow().is_some()
     }
 
-    /// Why it is gone, if it is, or will be before that long.
+    /// Waits until it is gone, and says why.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub(crate) async fn death(&self, within: Duration) -> Option<Error> {
+    pub(crate) async fn death(&self) -> Error {
         let mut death = self.death.clone();
-        let told = timeout(within, death.wait_for(Option::is_some)).await;
-        told.ok()?.ok()?.clone()
+        let told = death.wait_for(Option::is_some).await;
+        let told = told.ok().and_then(|death| death.clone());
+        told.unwrap_or_else(|| Error::new(ErrorKind::Display, "nobody watches the display"))
     }
 
     /// Stops it, and waits until nothing of it is left; that is bounded.
