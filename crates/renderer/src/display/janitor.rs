@@ -29,8 +29,10 @@ pub(super) struct Janitor {
 ///
 /// Between the end of a server and that, another may have taken its place: a link keeps the
 /// socket from being mistaken. Where none can be made, the socket stays; it is in nobody's way.
+///
+/// Nobody may be left to be told where the directory is.
 const SCRIPT: &str = r#"
-trap '' HUP INT TERM
+trap '' HUP INT TERM PIPE
 made=$(mktemp -d "$1" 2>&1) || { echo "$made"; exit 1; }
 echo "$made"
 while read -r path; do socket=$path; ln -- "$socket" "$made/socket"; done
@@ -119,6 +121,74 @@ impl Janitor {
             Ok(Ok(status)) if status.success() => {}
             Ok(status) => tracing::warn!(%directory, ?status, "it may not have been removed"),
             Err(_) => tracing::warn!(%directory, "removing it takes long; left to itself"),
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::net::UnixListener;
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    fn start(folder: &Path) -> Child {
+        Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "sh"])
+            .arg(folder.join("XXXXXX"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn nothing_is_left_by_a_host_that_was_gone_before_it_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let mut janitor = start(folder.path());
+            drop(janitor.stdout.take());
+            drop(janitor.stdin.take());
+            assert!(janitor.wait().unwrap().success());
+            assert_eq!(names(folder.path()), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_socket_is_removed_unless_it_is_another_by_then() {
+        use std::io::{BufRead, BufReader};
+        for replaced in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = folder.path().join("socket");
+            let listener = UnixListener::bind(&socket).unwrap();
+            let mut janitor = start(folder.path());
+            let mut made = String::new();
+            let mut stdout = BufReader::new(janitor.stdout.take().unwrap());
+            stdout.read_line(&mut made).unwrap();
+            let made = Path::new(made.trim_end());
+            let mut orders = janitor.stdin.take().unwrap();
+            writeln!(orders, "{}", socket.display()).unwrap();
+            // It has read that when it has made its link.
+            while !made.join("socket").exists() {
+                std::thread::yield_now();
+            }
+            if replaced {
+                fs::remove_file(&socket).unwrap();
+                let _another = UnixListener::bind(&socket).unwrap();
+            }
+            drop((orders, listener));
+            assert!(janitor.wait().unwrap().success());
+            let left = if replaced { vec!["socket"] } else { vec![] };
+            assert_eq!(names(folder.path()), left);
         }
     }
 }
