@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::display::start;
 use crate::sessions::opened;
-use crate::support::{click, pool, show, shown};
+use crate::support::{click, counter, pool, show, shown};
 
 #[tokio::test]
 async fn thirty_windows_at_once_and_more_through_the_same_places() {
@@ -44,7 +44,7 @@ async fn live(session: Session) {
         height: usize,
         rgba: Binary,
     }
-    opened(&session).await;
+    opened(&session, &counter(0)).await;
     for count in 1..=3 {
         let clicked = session.request(&click("increment"), "interact_response");
         let clicked: Value = clicked.await.unwrap().decode().unwrap();

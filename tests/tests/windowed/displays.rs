@@ -9,6 +9,7 @@ use plushie_pool::{Display, ErrorKind, RendererMode, SessionEvent, SessionPool, 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::display::own;
+use crate::sessions::opened;
 use crate::support::{LONG, counter, exists, find, pids, pool, shown, snapshot, until, within};
 
 /// A pool on a display of its own.
@@ -98,6 +99,41 @@ async fn nothing_of_a_display_is_left_when_its_pool_is_over() {
             assert!(!file.is_there(), "{display} left {file:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_display_is_as_large_as_was_asked() {
+    #[derive(serde::Deserialize)]
+    struct Screenshot {
+        width: usize,
+        height: usize,
+    }
+    // An Xvfb has no window manager, which would make a window as large as the display.
+    if !own().contains(&Display::Weston) {
+        return;
+    }
+    let pool = pool(RendererMode::Windowed, WireFormat::Msgpack)
+        .display(Display::Weston)
+        .display_size(700, 500)
+        .start()
+        .await
+        .unwrap();
+    let session = pool.register().await.unwrap();
+    let mut tree = counter(0);
+    tree["props"]["fullscreen"] = true.into();
+    opened(&session, &tree).await;
+    let ask = serde_json::json!({"type": "screenshot", "name": "window"});
+    let all = async {
+        loop {
+            let shot = session.request(&ask, "screenshot_response").await.unwrap();
+            let shot: Screenshot = shot.decode().unwrap();
+            if (shot.width, shot.height) == (700, 500) {
+                break;
+            }
+        }
+    };
+    within(all).await;
+    within(pool.shutdown()).await.unwrap();
 }
 
 #[tokio::test]
