@@ -32,6 +32,10 @@ impl Mode for Windowed {
     fn initial_renderers(&self) -> usize {
         0
     }
+
+    fn shows_windows(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use futures::future::join_all;
-use plushie_pool::{Builder, RendererMode, RendererStatus, SessionPool, Status, WireFormat};
+use plushie_pool::{
+    Builder, Display, RendererMode, RendererStatus, SessionPool, Status, WireFormat,
+};
 use tokio::runtime;
 
 use crate::counter::Counter;
@@ -32,6 +34,11 @@ pub(crate) struct Demo {
     /// How messages are written: msgpack or json [default: msgpack]
     #[arg(long)]
     format: Option<WireFormat>,
+
+    /// What windows are shown on: auto (the display that is there, else a weston or an Xvfb
+    /// that is started), inherit (the one that is there), weston, xvfb or none [default: auto]
+    #[arg(long)]
+    display: Option<Display>,
 
     /// How many sessions to run at once [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -91,6 +98,9 @@ impl Demo {
         }
         if let Some(format) = self.format {
             pool = pool.format(format);
+        }
+        if let Some(display) = self.display {
+            pool = pool.display(display);
         }
         if let Some(sessions) = self.sessions {
             pool = pool.max_sessions(sessions.into());

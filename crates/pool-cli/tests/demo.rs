@@ -230,11 +230,18 @@ fn screenshots_that_cannot_be_saved_are_a_failure() {
 #[cfg(target_os = "linux")]
 #[test]
 fn windows_without_a_display_are_a_failure_that_says_so() {
-    let mut command = command(&["--mode", "windowed", "--sessions", "2", "--json"]);
-    for display in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
-        command.env_remove(display);
+    let windowed = ["--mode", "windowed", "--sessions", "2", "--json"];
+    let mut command = command(&windowed);
+    // Nor is there a weston or an Xvfb to be found.
+    for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET", "PATH"] {
+        command.env_remove(variable);
     }
-    let run = run(command);
+    let without = run(command);
+    assert_eq!(without.code, Some(1), "{without:?}");
+    assert!(without.stderr.contains("apt-get install"), "{without:?}");
+    assert_eq!(without.json()["ok"], false, "{without:?}");
+
+    let run = demo(&[&windowed[..], &["--display", "none"]].concat());
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains("DISPLAY"), "{run:?}");
     let report = run.json();

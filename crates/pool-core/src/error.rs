@@ -34,6 +34,8 @@ pub enum ErrorKind {
     SessionClosed,
     /// No renderer was found where one was looked for.
     RendererNotFound,
+    /// There is no display to show windows on, or the pool's own could not be started or died.
+    Display,
     /// The renderer could not be started, or not be connected to.
     Launch,
     /// What was started did not say what a renderer says first.
@@ -199,12 +201,12 @@ impl Error {
     /// Who can do something about it.
     pub fn origin(&self) -> Origin {
         use ErrorKind::{
-            Config, Decode, Encode, Framing, Handshake, InvalidMessage, Launch, PoolClosed,
-            PoolFull, RendererExited, RendererNotFound, RestartsExhausted, SessionClosed,
-            SessionFailed, Timeout, UnexpectedReply,
+            Config, Decode, Display, Encode, Framing, Handshake, InvalidMessage, Launch,
+            PoolClosed, PoolFull, RendererExited, RendererNotFound, RestartsExhausted,
+            SessionClosed, SessionFailed, Timeout, UnexpectedReply,
         };
         match self.0.kind {
-            Config | InvalidMessage | Encode | Decode | RendererNotFound | PoolClosed
+            Config | InvalidMessage | Encode | Decode | RendererNotFound | Display | PoolClosed
             | SessionClosed | UnexpectedReply => Origin::Caller,
             Timeout(Phase::Step) => Origin::Caller,
             PoolFull | Timeout(Phase::Acquire | Phase::Send) => Origin::Pool,
@@ -269,7 +271,12 @@ impl fmt::Display for Report {
             write!(f, "; {hint}")?;
         }
         if let Some(stderr) = &self.stderr {
-            write!(f, "\nlast lines of the renderer's stderr:")?;
+            let whose = match self.kind {
+                // A display server's, or a renderer's that died with it.
+                ErrorKind::Display => "",
+                _ => "the renderer's ",
+            };
+            write!(f, "\nlast lines of {whose}stderr:")?;
             for line in stderr.lines() {
                 write!(f, "\n  {line}")?;
             }

@@ -45,6 +45,11 @@ pub trait Mode: Send + fmt::Debug + 'static {
         1
     }
 
+    /// Whether its renderers show windows, for which the pool then sees to a display.
+    fn shows_windows(&self) -> bool {
+        false
+    }
+
     /// After how many sessions a renderer takes no new ones and ends with its last.
     ///
     /// The renderer never joins a session's thread: after some 32,700 sessions it dies.

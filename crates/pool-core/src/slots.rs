@@ -77,18 +77,44 @@ impl<C> Slots<C> {
         now: Instant,
         patience: Duration,
     ) -> Result<Acquired<C>, Error> {
+        self.acquire_at(self.waiting.len(), completion, now, patience)
+    }
+
+    /// As [`acquire`](Self::acquire), but before all who wait: for one who had a place, and had
+    /// to give it back through no fault of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_first(
+        &mut self,
+        completion: C,
+        now: Instant,
+        patience: Duration,
+    ) -> Result<Acquired<C>, Error> {
+        self.acquire_at(0, completion, now, patience)
+    }
+
+    fn acquire_at(
+        &mut self,
+        at: usize,
+        completion: C,
+        now: Instant,
+        patience: Duration,
+    ) -> Result<Acquired<C>, Error> {
         match self.try_acquire() {
             Ok(()) => Ok(Acquired::Now(completion)),
             Err(error) if error.kind() != ErrorKind::PoolFull => Err(error),
             Err(_) => {
                 let ticket = Ticket(self.next);
                 self.next += 1;
-                self.waiting.push_back(Waiting {
+                let waiting = Waiting {
                     ticket,
                     deadline: now + patience,
                     patience,
                     completion,
-                });
+                };
+                self.waiting.insert(at, waiting);
                 Ok(Acquired::Later(ticket))
             }
         }
@@ -142,6 +168,11 @@ impl<C> Slots<C> {
         self.used
     }
 
+    /// Places free.
+    pub fn room(&self) -> usize {
+        self.max - self.used
+    }
+
     /// Those who wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
@@ -175,6 +206,20 @@ mod tests {
         assert_eq!(slots.release(), Some("d"));
         assert_eq!(slots.release(), None);
         assert_eq!(slots.used(), 0);
+    }
+
+    #[test]
+    fn who_had_a_place_comes_before_all_who_wait() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        slots.try_acquire().unwrap();
+        slots.acquire("a", now, PATIENCE).unwrap();
+        assert!(matches!(
+            slots.acquire_first("b", now, PATIENCE),
+            Ok(Acquired::Later(_))
+        ));
+        assert_eq!((slots.release(), slots.release()), (Some("b"), Some("a")));
+        assert_eq!((slots.release(), slots.room()), (None, 1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use plushie_pool_core::link::LinkConfig;
 use plushie_pool_core::{Addressing, Close, Error, ErrorKind, Mode, RestartPolicy, Transport};
 use plushie_pool_renderer::{
-    AppSettings, ChildProcess, Connector, Discovery, Grace, RendererConfig,
+    AppSettings, ChildProcess, Connector, Discovery, Display, Grace, RendererConfig, Screen,
 };
 use serde::Serialize;
 
@@ -43,6 +43,9 @@ pub struct Builder {
     settings: Option<Arc<AppSettings>>,
     max_sessions: usize,
     sharing: Sharing,
+    display: Option<Display>,
+    display_size: (u32, u32),
+    warm: usize,
     restart: RestartPolicy,
     timeout: Duration,
     acquire_timeout: Duration,
@@ -71,6 +74,9 @@ impl Builder {
                 renderers: 1,
                 recycle_after: None,
             },
+            display: None,
+            display_size: (1280, 1024),
+            warm: 0,
             restart: RestartPolicy::default(),
             timeout: Duration::from_secs(30),
             acquire_timeout: Duration::from_secs(60),
@@ -161,6 +167,30 @@ impl Builder {
     /// a session noticing; 10,000 by default. It dies of its own after some 32,700.
     pub fn recycle_after(mut self, sessions: u64) -> Self {
         self.sharing.recycle_after = Some(sessions);
+        self
+    }
+
+    /// What windows are shown on; [`Display::Auto`] by default: the display that is there, else
+    /// one of the pool's own, started once for all its sessions and gone with it. Of no meaning
+    /// where there are no windows.
+    pub fn display(mut self, display: Display) -> Self {
+        self.display = Some(display);
+        self
+    }
+
+    /// How large a display of the pool's own is, in pixels, each at least 1; 1280 x 1024 by
+    /// default.
+    pub fn display_size(mut self, width: u32, height: u32) -> Self {
+        self.display_size = (width, height);
+        self
+    }
+
+    /// How many renderers to keep ready for sessions to come, where each session has one of its
+    /// own; none by default. They are started in the background, and with the sessions there
+    /// are never more than `max_sessions`. Each is checked before a session gets it, and serves
+    /// one session only.
+    pub fn warm(mut self, renderers: usize) -> Self {
+        self.warm = renderers;
         self
     }
 
@@ -275,7 +305,8 @@ impl Builder {
     ///
     /// [`Config`](ErrorKind::Config) if the description makes no sense, or needs a feature
     /// that is not compiled in; [`RendererNotFound`](ErrorKind::RendererNotFound) with where
-    /// it was looked for; [`Launch`](ErrorKind::Launch), [`Handshake`](ErrorKind::Handshake)
+    /// it was looked for; [`Display`](ErrorKind::Display) if windows have none, with what to
+    /// install, or if it does not start; [`Launch`](ErrorKind::Launch), [`Handshake`](ErrorKind::Handshake)
     /// or a timeout of either phase, with what the renderer said. Nothing is left running
     /// then.
     ///
@@ -284,7 +315,7 @@ impl Builder {
     /// Dropping the future ends the pool, unless somebody has it by its name.
     pub async fn start(self) -> Result<SessionPool, Error> {
         let shared = self.build()?;
-        if let Err(error) = shared.engine.launch_initial().await {
+        if let Err(error) = shared.engine.begin().await {
             shared.engine.close();
             shared.engine.over().await;
             return Err(error);
@@ -302,9 +333,17 @@ impl Builder {
             Some(transport) => transport,
             None => self.format.build()?,
         };
-        let connector = match self.connector.take() {
-            Some(connector) => connector,
-            None => Arc::new(self.child_process()?),
+        let (connector, screen): (Arc<dyn Connector>, _) = match self.connector.take() {
+            Some(connector) => (connector, None),
+            None => {
+                // Before the variables are handed on.
+                let screen = self.screen(&*mode)?;
+                let process = self.child_process()?;
+                match screen {
+                    Some(screen) => (Arc::new(process.on_screen(screen.clone())), Some(screen)),
+                    None => (Arc::new(process), None),
+                }
+            }
         };
         connector.check()?;
         if mode.close() == Close::Exit && mode.addressing() == Addressing::BySession {
@@ -318,6 +357,10 @@ impl Builder {
         let mut link = LinkConfig::new(transport.clone(), mode.addressing(), mode.close());
         link.close_patience = self.close_timeout;
         link.events.count = self.event_capacity.unwrap_or(link.events.count);
+        let warm = match mode.addressing() {
+            Addressing::Single => self.warm.min(self.max_sessions),
+            Addressing::BySession => 0,
+        };
         let config = EngineConfig {
             name: self.name,
             mode: mode.name().to_owned(),
@@ -332,11 +375,13 @@ impl Builder {
             },
             settings: self.settings,
             max_sessions: self.max_sessions,
-            initial_renderers: mode.initial_renderers(),
+            initial_renderers: mode.initial_renderers().max(warm),
+            warm,
+            screen,
             timeout: self.timeout,
             acquire_timeout: self.acquire_timeout,
         };
-        let fleet = Fleet::new(mode, self.restart);
+        let fleet = Fleet::new(mode, self.restart, warm);
         let engine = io_thread::start(|io| Engine::new(config, fleet, io))?;
         let shared = Arc::new(PoolShared { engine });
         if let Some(name) = &shared.engine.config.name {
@@ -362,6 +407,15 @@ impl Builder {
         if self.event_capacity == Some(0) {
             return refuse("event_capacity is 0; then no event would ever arrive");
         }
+        if self.display_size.0 == 0 || self.display_size.1 == 0 {
+            return refuse("display_size is 0; a display has at least one pixel");
+        }
+        if self.connector.is_some() && self.display.is_some() {
+            return refuse(
+                "both a connector and a display are given; the pool shows a display to renderers \
+                 that it starts",
+            );
+        }
         let process = self.renderer.is_some()
             || !self.renderer_args.is_empty()
             || !self.renderer_env.is_empty();
@@ -371,6 +425,20 @@ impl Builder {
             );
         }
         Ok(())
+    }
+
+    /// The display of renderers that show windows.
+    fn screen(&self, mode: &dyn Mode) -> Result<Option<Arc<Screen>>, Error> {
+        if !mode.shows_windows() {
+            return Ok(None);
+        }
+        let (width, height) = self.display_size;
+        let screen = Screen::find(self.display.unwrap_or_default(), |name| {
+            let own = self.renderer_env.iter().rev().find(|(own, _)| own == name);
+            own.map_or_else(|| env::var_os(name), |(_, value)| Some(value.clone()))
+        })?;
+        let screen = screen.size(width, height).patience(self.launch_timeout);
+        Ok(Some(Arc::new(screen)))
     }
 
     fn child_process(&mut self) -> Result<ChildProcess, Error> {

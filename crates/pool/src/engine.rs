@@ -9,11 +9,14 @@ use futures::FutureExt;
 use plushie_pool_core::{
     Acquired, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
 };
-use plushie_pool_renderer::{AppSettings, Connector, End, Observer, Renderer, RendererConfig};
+use plushie_pool_renderer::{
+    AppSettings, Connector, End, Observer, Renderer, RendererConfig, Screen,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::fleet::{Fleet, Launch, Launched};
+use crate::spares::Spares;
 
 /// One pool's state, shared by its handles, its sessions and its I/O thread.
 pub(crate) struct Engine {
@@ -23,7 +26,11 @@ pub(crate) struct Engine {
     next_session: AtomicU64,
     io: Handle,
     waiting: Notify,
+    pub(crate) spares: Spares,
     closing: watch::Sender<bool>,
+    /// No renderer is left.
+    deserted: watch::Sender<bool>,
+    /// Nothing is left.
     over: watch::Sender<bool>,
 }
 
@@ -37,6 +44,8 @@ pub(crate) struct EngineConfig {
     pub(crate) settings: Option<Arc<AppSettings>>,
     pub(crate) max_sessions: usize,
     pub(crate) initial_renderers: usize,
+    pub(crate) warm: usize,
+    pub(crate) screen: Option<Arc<Screen>>,
     pub(crate) timeout: Duration,
     pub(crate) acquire_timeout: Duration,
 }
@@ -57,6 +66,8 @@ struct Seat {
 pub(crate) struct Opened {
     pub(crate) id: SessionId,
     pub(crate) renderer: Renderer,
+    /// It was not launched for this session.
+    pub(crate) spare: bool,
 }
 
 /// How often another renderer is tried when the one a session was to go to has just died.
@@ -70,7 +81,9 @@ impl Engine {
             next_session: AtomicU64::new(1),
             io,
             waiting: Notify::new(),
+            spares: Spares::default(),
             closing: watch::Sender::new(false),
+            deserted: watch::Sender::new(false),
             over: watch::Sender::new(false),
             config,
         }
@@ -86,11 +99,17 @@ impl Engine {
 
     /// Serves the pool until it is over; the future of its I/O thread.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut over = self.over.subscribe();
+        // Also by a panic: those who wait for the end must not wait for ever.
+        let _over = Over(&self.over);
+        let mut deserted = self.deserted.subscribe();
         tokio::select! {
             // Fails only without a sender, and `self` holds it.
-            _ = over.wait_for(|over| *over) => {}
+            _ = deserted.wait_for(|deserted| *deserted) => {}
             () = self.expire_waits() => {}
+            () = self.keep_spares() => {}
+        }
+        if let Some(screen) = &self.config.screen {
+            screen.stop().await;
         }
     }
 
@@ -115,21 +134,39 @@ impl Engine {
         }
     }
 
-    /// Launches the renderers the mode wants from the start, and waits for them.
-    pub(crate) async fn launch_initial(self: &Arc<Self>) -> Result<(), Error> {
+    /// Waits for the display, and for the renderers that are to be there from the start.
+    pub(crate) async fn begin(self: &Arc<Self>) -> Result<(), Error> {
+        self.raise_screen().await?;
         let mut launched = Vec::new();
         for _ in 0..self.config.initial_renderers {
             let launch = self.fleet().launch()?;
             launched.push(launch.tell.subscribe());
             self.start_launch(launch);
         }
+        launched.extend(self.refill());
         for mut launched in launched {
             settled(&mut launched).await?;
         }
         Ok(())
     }
 
-    fn start_launch(self: &Arc<Self>, launch: Launch) {
+    /// On the I/O thread, which the display is to end with.
+    async fn raise_screen(&self) -> Result<(), Error> {
+        let Some(screen) = self.config.screen.clone() else {
+            return Ok(());
+        };
+        let mut closing = self.closing.subscribe();
+        let ready = self.io.spawn(async move {
+            tokio::select! {
+                ready = screen.ready() => ready,
+                _ = closing.wait_for(|closing| *closing) => Err(closed()),
+            }
+        });
+        // Fails if it panicked, or with the I/O thread.
+        ready.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(crate) fn start_launch(self: &Arc<Self>, launch: Launch) {
         self.io.spawn(self.clone().launch(launch));
     }
 
@@ -164,6 +201,7 @@ impl Engine {
         });
         match started {
             Ok(renderer) => {
+                self.spares.started();
                 tell.send_replace(Some(Ok(renderer.clone())));
                 // Both may have happened while nobody could tell the renderer.
                 if *self.closing.borrow() {
@@ -175,6 +213,7 @@ impl Engine {
             }
             Err(error) => {
                 self.launch_failed(id, &error);
+                self.spares.failed();
                 tell.send_replace(Some(Err(error)));
             }
         }
@@ -187,8 +226,22 @@ impl Engine {
 
     /// Waits for a place in the pool.
     pub(crate) async fn acquire(self: &Arc<Self>, patience: Duration) -> Result<Slot, Error> {
+        self.wait_for_slot(|slots, sender| slots.acquire(sender, Instant::now(), patience))
+            .await
+    }
+
+    /// As [`acquire`](Self::acquire), but before all who wait.
+    pub(crate) async fn acquire_first(self: &Arc<Self>, patience: Duration) -> Result<Slot, Error> {
+        self.wait_for_slot(|slots, sender| slots.acquire_first(sender, Instant::now(), patience))
+            .await
+    }
+
+    async fn wait_for_slot(
+        self: &Arc<Self>,
+        ask: impl FnOnce(&mut Slots<SlotSender>, SlotSender) -> Result<Acquired<SlotSender>, Error>,
+    ) -> Result<Slot, Error> {
         let (sender, receiver) = oneshot::channel();
-        let acquired = self.slots().acquire(sender, Instant::now(), patience)?;
+        let acquired = ask(&mut self.slots(), sender)?;
         let ticket = match acquired {
             Acquired::Now(_) => return Ok(Slot(Some(self.clone()))),
             Acquired::Later(ticket) => ticket,
@@ -213,17 +266,29 @@ impl Engine {
     pub(crate) async fn open(self: &Arc<Self>, mut slot: Slot) -> Result<Opened, Error> {
         let mut attempt = 1;
         loop {
-            let mut seat = self.seat()?;
-            let renderer = settled(&mut seat.launched).await?;
+            let (mut seat, spare) = self.seat()?;
+            let renderer = match settled(&mut seat.launched).await {
+                Ok(renderer) => renderer,
+                // Its display died while it started; the next one gets a new one.
+                Err(error) if error.kind() == ErrorKind::Display && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let id = SessionId::new(self.next_session.fetch_add(1, Ordering::Relaxed));
             match renderer.open(id) {
                 Ok(()) => {
                     // From here on the renderer says when both are free again.
                     seat.engine = None;
                     slot.0 = None;
-                    return Ok(Opened { id, renderer });
+                    return Ok(Opened {
+                        id,
+                        renderer,
+                        spare,
+                    });
                 }
-                Err(error) if is_death(&error) && attempt < ATTEMPTS => {
+                Err(error) if is_death(&error) && attempt < ATTEMPTS + self.config.warm => {
                     attempt += 1;
                     // The fleet has not heard of its end yet.
                     self.fleet().retire(seat.renderer);
@@ -233,16 +298,20 @@ impl Engine {
         }
     }
 
-    fn seat(self: &Arc<Self>) -> Result<Seat, Error> {
+    /// Also says whether the renderer was a spare.
+    fn seat(self: &Arc<Self>) -> Result<(Seat, bool), Error> {
         let place = self.fleet().place()?;
+        let spare = self.config.warm > 0 && place.launch.is_none();
         if let Some(launch) = place.launch {
             self.start_launch(launch);
         }
-        Ok(Seat {
+        self.spares.look();
+        let seat = Seat {
             engine: Some(self.clone()),
             renderer: place.renderer,
             launched: place.launched,
-        })
+        };
+        Ok((seat, spare))
     }
 
     fn give_back(self: &Arc<Self>) {
@@ -251,6 +320,7 @@ impl Engine {
             // If the other end is gone, the slot comes back and passes on.
             let _ = next.send(Ok(Slot(Some(self.clone()))));
         }
+        self.spares.look();
     }
 
     /// Takes no more sessions, ends those there are, and stops all renderers.
@@ -275,7 +345,7 @@ impl Engine {
 
     fn check_over(&self) {
         if self.fleet().is_over() {
-            self.over.send_replace(true);
+            self.deserted.send_replace(true);
         }
     }
 
@@ -298,11 +368,21 @@ async fn settled(launched: &mut Launched) -> Result<Renderer, Error> {
 
 /// Whether that is what a renderer ended with that nobody asked to.
 fn is_death(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::RendererExited | ErrorKind::Framing)
+    use ErrorKind::{Display, Framing, RendererExited};
+    matches!(error.kind(), RendererExited | Framing | Display)
 }
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::PoolClosed, "the pool was shut down")
+}
+
+/// Tells those who wait for the end of a pool.
+struct Over<'a>(&'a watch::Sender<bool>);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl Drop for Slot {
@@ -362,9 +442,16 @@ impl Observer for Watch {
 
     fn ended(&self, renderer: &Renderer, end: &End) {
         let counters = renderer.counters();
-        self.engine
+        let engine = &self.engine;
+        let spare_died = engine
             .fleet()
             .ended(self.renderer, end, counters, Instant::now());
-        self.engine.check_over();
+        if spare_died {
+            engine.spares.failed();
+        } else {
+            // One process less.
+            engine.spares.look();
+        }
+        engine.check_over();
     }
 }

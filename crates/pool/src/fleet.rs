@@ -18,6 +18,8 @@ pub(crate) struct Fleet {
     members: BTreeMap<RendererId, Member>,
     next: u64,
     budget: RestartBudget,
+    /// How many renderers of one session each are kept for sessions to come.
+    warm: usize,
     last_death: Option<Error>,
     closed: Option<Error>,
     past: Past,
@@ -57,13 +59,14 @@ pub(crate) struct Launch {
 }
 
 impl Fleet {
-    pub(crate) fn new(mode: Box<dyn Mode>, policy: RestartPolicy) -> Self {
+    pub(crate) fn new(mode: Box<dyn Mode>, policy: RestartPolicy, warm: usize) -> Self {
         Self {
             addressing: mode.addressing(),
             mode,
             members: BTreeMap::new(),
             next: 1,
             budget: RestartBudget::new(policy),
+            warm,
             last_death: None,
             closed: None,
             past: Past::default(),
@@ -155,10 +158,26 @@ impl Fleet {
         member.sessions = member.sessions.saturating_sub(1);
         if unused {
             member.served = member.served.saturating_sub(1);
-            // Nobody asked for it to be there beforehand, so nobody will miss it.
-            member.retiring |= self.addressing == Addressing::Single;
+            // Unless it was to be there beforehand, nobody will miss it.
+            let unwanted = self.addressing == Addressing::Single && self.spares() > self.warm;
+            let member = self.members.get_mut(&renderer)?;
+            member.retiring |= unwanted;
+            return member.stop_if_done();
         }
         member.stop_if_done()
+    }
+
+    /// Renderers that no session has had yet, those that are being launched included.
+    pub(crate) fn spares(&self) -> usize {
+        let spare = |member: &&Member| member.served == 0 && !member.retiring;
+        self.members.values().filter(spare).count()
+    }
+
+    /// How many spares are missing, if there may be so many renderers without a session.
+    pub(crate) fn missing_spares(&self, room: usize) -> usize {
+        let without = self.members.values().filter(|member| member.sessions == 0);
+        let missing = self.warm.saturating_sub(self.spares());
+        missing.min(room.saturating_sub(without.count()))
     }
 
     /// A renderer gets no more sessions; returns it if it is to be stopped.
@@ -173,20 +192,21 @@ impl Fleet {
         self.members.get(&renderer)?.stop_if_done()
     }
 
-    /// A renderer is gone.
+    /// A renderer is gone. Says whether it was one kept for sessions to come, and died.
     pub(crate) fn ended(
         &mut self,
         renderer: RendererId,
         end: &End,
         counters: LinkCounters,
         now: Instant,
-    ) {
-        self.members.remove(&renderer);
+    ) -> bool {
+        let member = self.members.remove(&renderer);
         self.past.counters = self.past.counters + counters;
         if !end.asked {
             self.past.deaths += 1;
             self.died(&end.error, now);
         }
+        !end.asked && member.is_some_and(|member| member.served == 0)
     }
 
     /// A renderer could not be started.

@@ -124,6 +124,7 @@ mod pool;
 mod registry;
 mod request;
 mod session;
+mod spares;
 mod status;
 
 pub use builder::Builder;
@@ -131,7 +132,7 @@ pub use choice::{RendererMode, WireFormat};
 pub use pool::SessionPool;
 pub use request::{Request, SendInteract, SendMessage};
 pub use session::{Events, Session};
-pub use status::{RendererStatus, Status};
+pub use status::{DisplayStatus, RendererStatus, Status};
 
 pub use plushie_pool_core as core;
 pub use plushie_pool_core::link::{LinkCounters, SessionEvent};
@@ -142,5 +143,5 @@ pub use plushie_pool_core::{
 #[cfg(unix)]
 pub use plushie_pool_renderer::UnixSocket;
 pub use plushie_pool_renderer::{
-    ChildProcess, Connection, Connector, Credential, Grace, Launch, Tcp,
+    ChildProcess, Connection, Connector, Credential, Display, Grace, Launch, Tcp,
 };

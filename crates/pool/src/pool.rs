@@ -10,6 +10,7 @@ use crate::builder::Builder;
 use crate::engine::{Engine, Slot};
 use crate::registry;
 use crate::session::Session;
+use crate::spares;
 use crate::status::Status;
 
 /// Gives out isolated sessions on real renderers.
@@ -79,11 +80,18 @@ impl SessionPool {
         self.open(slot).await
     }
 
-    async fn open(&self, slot: Slot) -> Result<Session, Error> {
-        let opened = self.shared.engine.open(slot).await?;
-        let session = Session::new(self.shared.clone(), opened);
-        session.send_settings().await?;
-        Ok(session)
+    async fn open(&self, mut slot: Slot) -> Result<Session, Error> {
+        let engine = &self.shared.engine;
+        loop {
+            let opened = engine.open(slot).await?;
+            let was_spare = opened.spare;
+            let session = Session::new(self.shared.clone(), opened);
+            if !was_spare || spares::answers(&session).await {
+                session.send_settings().await?;
+                return Ok(session);
+            }
+            slot = spares::replace(session, engine).await?;
+        }
     }
 
     /// What the pool is and does at this moment.

@@ -28,7 +28,9 @@ pub struct Status {
     pub pending_requests: usize,
     /// Messages waiting for their turn to be sent, over all renderers.
     pub queued_messages: usize,
-    /// The renderers that are of use.
+    /// The display server the pool has started.
+    pub display: Option<DisplayStatus>,
+    /// The renderers that are of use, those kept warm among them.
     pub renderers: Vec<RendererStatus>,
     /// Renderers launched since the pool started, failed launches included.
     pub launches: u64,
@@ -36,6 +38,16 @@ pub struct Status {
     pub deaths: u64,
     /// What all renderers, those that are gone included, have sent and received.
     pub counters: LinkCounters,
+}
+
+/// A pool's own display.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DisplayStatus {
+    /// The program: `weston` or `Xvfb`.
+    pub name: String,
+    /// Its process.
+    pub pid: u32,
 }
 
 /// One renderer of a pool.
@@ -92,6 +104,7 @@ impl Status {
             });
         }
         let config = &engine.config;
+        let display = config.screen.as_ref().and_then(|screen| screen.process());
         Self {
             name: config.name.clone(),
             mode: config.mode.clone(),
@@ -101,6 +114,10 @@ impl Status {
             waiting,
             pending_requests: load.pending,
             queued_messages: load.queued,
+            display: display.map(|(name, pid)| DisplayStatus {
+                name: name.to_owned(),
+                pid,
+            }),
             renderers,
             launches: past.launches,
             deaths: past.deaths,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use plushie_pool_core::{Error, ErrorKind};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::discovery::require_program;
+use crate::display::{Screen, Server};
 use crate::{Connection, Connector, Discovery, Environment, Launch, Process, Reader};
 
 /// How often a start is tried again because the program's file is open for writing: it is
@@ -36,6 +38,7 @@ pub struct ChildProcess {
     prefix_args: Vec<OsString>,
     args: Vec<OsString>,
     additions: Environment,
+    screen: Option<Arc<Screen>>,
 }
 
 impl ChildProcess {
@@ -49,6 +52,7 @@ impl ChildProcess {
             prefix_args: Vec::new(),
             args: Vec::new(),
             additions: Environment::default(),
+            screen: None,
         }
     }
 
@@ -83,13 +87,21 @@ impl ChildProcess {
         self
     }
 
+    /// Has renderers show their windows on this display, rather than on one they find in
+    /// their environment.
+    #[must_use]
+    pub fn on_screen(mut self, screen: Arc<Screen>) -> Self {
+        self.screen = Some(screen);
+        self
+    }
+
     /// The program's path.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    async fn spawn(&self, launch: &Launch) -> io::Result<Child> {
-        let mut command = self.command(launch);
+    async fn spawn(&self, launch: &Launch, display: Option<&Server>) -> io::Result<Child> {
+        let mut command = self.command(launch, display);
         for _ in 0..BUSY_RETRIES {
             match command.spawn() {
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
@@ -101,14 +113,18 @@ impl ChildProcess {
         command.spawn()
     }
 
-    fn command(&self, launch: &Launch) -> Command {
+    fn command(&self, launch: &Launch, display: Option<&Server>) -> Command {
+        let mut environment = Environment::inherited();
+        if let Some(screen) = &self.screen {
+            screen.put_into(&mut environment, display);
+        }
         let mut command = Command::new(&self.program);
         command
             .args(&self.prefix_args)
             .args(&launch.args)
             .args(&self.args)
             .env_clear()
-            .envs(Environment::inherited().iter())
+            .envs(environment.iter())
             .envs(self.additions.iter())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -162,7 +178,8 @@ impl Connector for ChildProcess {
     /// # Errors
     ///
     /// [`ErrorKind::RendererNotFound`] if there is no program at the path,
-    /// [`ErrorKind::Launch`] with the system's reason if it cannot be started.
+    /// [`ErrorKind::Launch`] with the system's reason if it cannot be started;
+    /// [`ErrorKind::Display`] if the display it is to be shown on cannot.
     ///
     /// # Panics
     ///
@@ -170,15 +187,19 @@ impl Connector for ChildProcess {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: it only ever waits while there is no process yet.
+    /// Cancel safe: it only ever waits while there is no renderer yet.
     async fn connect(&self, launch: &Launch) -> Result<Connection, Error> {
+        let display = match &self.screen {
+            Some(screen) => screen.server().await?,
+            None => None,
+        };
         let mut child = self
-            .spawn(launch)
+            .spawn(launch, display.as_deref())
             .await
             .map_err(|error| self.launch_error(&error))?;
         let stdin = child.stdin.take().expect("stdin was asked to be a pipe");
         let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
-        let process = Process::new(child);
+        let process = Process::new(child).on_display(display);
         tracing::debug!(
             pid = process.pid(),
             program = %self.program.display(),
@@ -203,7 +224,7 @@ fn reader(stdout: ChildStdout) -> io::Result<Reader> {
 
 /// Has the system kill the child when the thread that starts it ends.
 #[cfg(target_os = "linux")]
-fn die_with_this_thread(command: &mut Command) {
+pub(crate) fn die_with_this_thread(command: &mut Command) {
     use rustix::io::Errno;
     use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 

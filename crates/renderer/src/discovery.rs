@@ -149,7 +149,7 @@ pub(crate) fn require_program(path: &Path, context: &str) -> Result<(), Error> {
     )
 }
 
-fn is_program(path: &Path) -> bool {
+pub(crate) fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && is_executable(&found))
 }
 

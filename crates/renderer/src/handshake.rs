@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use plushie_pool_core::{
-    Addressing, Envelope, Error, ErrorKind, Header, Phase, Transport, decode_payload,
+    Addressing, Envelope, Error, ErrorKind, Header, Phase, Transport, decode_payload, probe,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,13 +55,19 @@ pub(crate) async fn shake_hands(
         decoder: transport.decoder(),
     };
     let settings = settings(config.settings.as_ref(), connection.credential.as_ref());
-    write(connection, &encode(transport, &settings, None)?).await;
+    let mut words = encode(transport, &settings, None)?.to_vec();
+    let prove = config.link.addressing == Addressing::Single;
+    if prove {
+        // Both at once: it reads the second when it is ready to, not when it is asked to.
+        words.extend(encode(transport, &probe(), Some("~0"))?);
+    }
+    write(connection, &words).await;
     let first = next(connection, &mut input, transport).await;
     let hello = hello(
         transport,
         &first.map_err(|error| no_renderer(error, config))?,
     )?;
-    if config.link.addressing == Addressing::Single {
+    if prove {
         let ready = prove_ready(connection, &mut input, transport).await;
         ready.map_err(|error| no_renderer(error, config))?;
     }
@@ -217,21 +223,6 @@ async fn prove_ready(
     input: &mut Input,
     transport: &dyn Transport,
 ) -> Result<(), Error> {
-    #[derive(Serialize)]
-    struct Query {
-        r#type: &'static str,
-        target: &'static str,
-        selector: Selector,
-    }
-    #[derive(Serialize)]
-    struct Selector {}
-
-    let query = Query {
-        r#type: "query",
-        target: "find",
-        selector: Selector {},
-    };
-    write(connection, &encode(transport, &query, Some("~0"))?).await;
     loop {
         let payload = next(connection, input, transport).await?;
         if first(transport, &payload)?.kind == "query_response" {

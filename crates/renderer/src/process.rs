@@ -1,6 +1,7 @@
 //! A renderer's process: how it is watched, stopped and reaped.
 
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use plushie_pool_core::Exit;
@@ -8,6 +9,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use crate::StderrTail;
+use crate::display::Server;
 
 /// A renderer's process, which ends with this value at the latest.
 ///
@@ -19,6 +21,7 @@ pub struct Process {
     pid: u32,
     exit: Option<Exit>,
     stderr: StderrTail,
+    display: Option<Arc<Server>>,
 }
 
 /// How long a renderer may take to obey, step by step.
@@ -62,7 +65,19 @@ impl Process {
             pid,
             exit: None,
             stderr,
+            display: None,
         }
+    }
+
+    /// Shows its windows on this display, and ends when that does.
+    pub(crate) fn on_display(mut self, display: Option<Arc<Server>>) -> Self {
+        self.display = display;
+        self
+    }
+
+    /// What it shows its windows on, if that is the pool's own.
+    pub(crate) fn display(&self) -> Option<&Arc<Server>> {
+        self.display.as_ref()
     }
 
     /// The process's id. Once it was waited for, another process may have it.
@@ -90,7 +105,7 @@ impl Process {
         let exit = match self.child.wait().await {
             Ok(status) => exit_of(status),
             Err(error) => {
-                tracing::warn!(pid = self.pid, %error, "how the renderer ended is unknown");
+                tracing::warn!(pid = self.pid, %error, "how the process ended is unknown");
                 Exit::Unknown
             }
         };
@@ -120,21 +135,21 @@ impl Process {
         {
             tracing::debug!(
                 pid = self.pid,
-                "the renderer ignores the end of its input; sending SIGTERM"
+                "the process has not ended of itself; sending SIGTERM"
             );
             self.terminate();
             if let Ok(exit) = timeout(grace.term, self.wait()).await {
                 return exit;
             }
         }
-        tracing::warn!(pid = self.pid, "the renderer does not stop; killing it");
+        tracing::warn!(pid = self.pid, "the process does not stop; killing it");
         self.kill();
         if let Ok(exit) = timeout(grace.kill, self.wait()).await {
             return exit;
         }
         tracing::error!(
             pid = self.pid,
-            "the renderer was killed but has not ended; it is left to the system"
+            "the process was killed but has not ended; it is left to the system"
         );
         Exit::Unknown
     }
@@ -158,7 +173,7 @@ impl Process {
             return;
         }
         if let Err(error) = self.child.start_kill() {
-            tracing::warn!(pid = self.pid, %error, "the renderer could not be killed");
+            tracing::warn!(pid = self.pid, %error, "the process could not be killed");
         }
     }
 

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 
 /// How many different lines are kept.
 const MAX_LINES: usize = 40;
+/// How many lines that say why it panicked are kept beyond those.
+const MAX_REASONS: usize = 4;
 /// How many bytes of a line are kept.
 const MAX_LINE: usize = 512;
 /// How many bytes are read at once.
@@ -21,7 +23,8 @@ const CHUNK: usize = 8 * 1024;
 /// At most 40 lines of at most 512 bytes are kept. A line that only repeats the one before
 /// it, but for the time a logger put in front, is counted instead: a windowed renderer can
 /// write thousands of equal warnings a second, and the one line that explains its death
-/// must not drown in them.
+/// must not drown in them. Nor in a backtrace: of the lines before the last 40, those are kept
+/// that say what panicked and why, the last 4 of them.
 ///
 /// Each line is also an event of `tracing`, at `debug`; a repetition at `trace`.
 #[derive(Clone)]
@@ -150,6 +153,10 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 
 #[derive(Default)]
 struct Kept {
+    /// Of the lines that are no longer kept, those that say why.
+    reasons: VecDeque<Repeated>,
+    /// The last line that went is the first of two that say why.
+    half_a_reason: bool,
     lines: VecDeque<Repeated>,
     /// How many lines were dropped to keep within the bound.
     left_out: u64,
@@ -174,13 +181,28 @@ impl Kept {
         if self.lines.len() == MAX_LINES
             && let Some(oldest) = self.lines.pop_front()
         {
-            self.left_out += oldest.times;
+            self.leave_out(oldest);
         }
         self.lines.push_back(Repeated {
             line: line.clone(),
             times: 1,
         });
         true
+    }
+
+    fn leave_out(&mut self, line: Repeated) {
+        let first = line.line.is_panic();
+        if !first && !self.half_a_reason {
+            self.left_out += line.times;
+            return;
+        }
+        self.half_a_reason = first;
+        self.reasons.push_back(line);
+        if self.reasons.len() > MAX_REASONS
+            && let Some(oldest) = self.reasons.pop_front()
+        {
+            self.left_out += oldest.times;
+        }
     }
 }
 
@@ -189,7 +211,7 @@ impl fmt::Display for Kept {
         if self.left_out > 0 {
             writeln!(f, "({} earlier lines left out)", Grouped(self.left_out))?;
         }
-        for Repeated { line, times } in &self.lines {
+        for Repeated { line, times } in self.reasons.iter().chain(&self.lines) {
             match times {
                 1 => writeln!(f, "{line}")?,
                 _ => writeln!(f, "{line} (repeated {} times)", Grouped(*times))?,
@@ -224,6 +246,13 @@ impl Line {
 
     fn says_the_same(&self, other: &Self) -> bool {
         self.cut == other.cut && without_time(&self.start) == without_time(&other.start)
+    }
+
+    /// `thread 'main' (12) panicked at src/main.rs:1:1:`; what it panicked with comes next.
+    fn is_panic(&self) -> bool {
+        const SIGN: &[u8] = b" panicked at ";
+        self.start.starts_with(b"thread '")
+            && self.start.windows(SIGN.len()).any(|part| part == SIGN)
     }
 
     fn is_empty(&self) -> bool {
@@ -336,6 +365,25 @@ mod tests {
             kept.starts_with("(5 earlier lines left out)\n1\n"),
             "{kept}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_backtrace_does_not_hide_why() {
+        let panic = |n| format!("thread 'main' ({n}) panicked at src/main.rs:1:1:\nreason {n}\n");
+        let backtrace: String = (1..=100).map(|n| format!("  {n}: frame\n")).collect();
+        let all = format!("before\n{}{backtrace}", panic(1));
+        let kept = tail_of(all.as_bytes()).await;
+        let start = format!("(61 earlier lines left out)\n{}  61: frame\n", panic(1));
+        assert!(kept.starts_with(&start), "{kept}");
+        // Not every one of a thousand.
+        let all: String = (1..=1_000).map(|n| panic(n) + &backtrace).collect();
+        let kept = tail_of(all.as_bytes()).await;
+        let start = format!(
+            "(101,956 earlier lines left out)\n{}{}",
+            panic(999),
+            panic(1_000)
+        );
+        assert!(kept.starts_with(&start), "{kept}");
     }
 
     #[tokio::test]

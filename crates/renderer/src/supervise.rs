@@ -18,7 +18,7 @@ use crate::stderr::StderrTail;
 /// How long after the end of one sign of life the others are waited for: output that is still
 /// in the pipe, the exit status, the last lines of stderr. All three come at once from a
 /// process that died; a grandchild that holds the pipes keeps them from ending.
-const LAST_SIGNS: Duration = Duration::from_millis(50);
+pub(crate) const LAST_SIGNS: Duration = Duration::from_millis(50);
 
 pub(crate) async fn start(
     connector: &dyn Connector,
@@ -45,9 +45,11 @@ pub(crate) async fn start(
         error = &mut cancelled => return Err(error),
     };
     let remaining = config.launch_timeout.saturating_sub(since.elapsed());
+    let display_death = display_death(connection.process.as_ref());
     let greeting = tokio::select! {
         greeting = handshake::shake_hands(&mut connection, &config) => greeting,
         () = tokio::time::sleep(remaining) => Err(handshake::too_slow(since, &origin)),
+        death = display_death => Err(death),
         error = cancelled => Err(error),
     };
     let (hello, input) = match greeting {
@@ -101,9 +103,20 @@ async fn give_up(connection: Connection, error: Error, grace: Grace) -> Error {
         () = drain => Exit::Unknown,
     };
     process.stderr().ended(LAST_SIGNS).await;
+    let error = match process.display() {
+        Some(display) => match timeout(LAST_SIGNS, display.death()).await {
+            Ok(death) => Error::new(death.kind(), died_with(&death)),
+            Err(_) => error,
+        },
+        None => error,
+    };
     error
         .with_exit(exit)
         .with_stderr(&process.stderr().snapshot())
+}
+
+fn died_with(display: &Error) -> String {
+    format!("{display}, and the renderer with it")
 }
 
 /// Serves a renderer until it ends, one way or another, and sees to it that it does.
@@ -113,15 +126,19 @@ async fn supervise(shared: Arc<Shared>, mut process: Option<Process>, grace: Gra
     let pumped = shared.clone();
     let mut reading = tokio::spawn(async move { pumped.pump().await });
 
+    let display_death = display_death(process.as_ref());
     let mut end = tokio::select! {
         read = &mut reading => ending(read.ok()),
         exit = exited(&mut process) => Ending::exited(exit),
         () = shared.deaf.notified() => Ending::of("the renderer closed its input"),
         () = shared.stop.notified() => Ending::asked(),
+        // It may not notice, or not end of it.
+        death = display_death => Ending::of(death.to_string()),
         // They never end of themselves; without them nothing would end in time.
         _ = &mut writing => Ending::of("the pool's writer to the renderer panicked"),
         _ = &mut timing => Ending::of("the pool's timer for the renderer panicked"),
     };
+    end.asked |= shared.link().is_exiting();
     // Once its owners are told, nothing it still says matters; before, a reply may be on its
     // way. A process that was asked to end takes the time it takes.
     if !end.asked {
@@ -134,7 +151,9 @@ async fn supervise(shared: Arc<Shared>, mut process: Option<Process>, grace: Gra
         end.exit.get_or_insert(exit);
     }
     if end.asked {
-        let _ = timeout(LAST_SIGNS, &mut reading).await;
+        if !reading.is_finished() {
+            let _ = timeout(LAST_SIGNS, &mut reading).await;
+        }
         tell(&shared, &end, process.as_ref()).await;
     }
     for task in [
@@ -187,6 +206,12 @@ impl Ending {
         }
     }
 
+    /// Its display was first.
+    fn of_display(&mut self, death: &Error) {
+        self.kind = death.kind();
+        self.message = died_with(death);
+    }
+
     fn error(&self, shared: &Shared, stderr: &str) -> Error {
         let message = match shared.link().last_words() {
             Some(words) => format!("{}; it said: {words}", self.message),
@@ -208,6 +233,17 @@ fn ending(read: Option<Result<(), Error>>) -> Ending {
             ..Ending::of(error.to_string())
         },
         None => Ending::of("the pool's reader of the renderer's output panicked"),
+    }
+}
+
+/// Waits until the renderer's display is gone; for ever if that is not the pool's.
+fn display_death(process: Option<&Process>) -> impl Future<Output = Error> + use<> {
+    let display = process.and_then(Process::display).cloned();
+    async move {
+        match display {
+            Some(display) => display.death().await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -233,6 +269,11 @@ async fn gather_last_signs(
                 end.exit = Some(exit);
             }
             process.stderr().ended(LAST_SIGNS).await;
+            if let Some(display) = process.display()
+                && let Ok(death) = timeout(LAST_SIGNS, display.death()).await
+            {
+                end.of_display(&death);
+            }
         }
         None => end.exit = Some(Exit::Disconnected),
     }

@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
 
+mod closing;
+mod crowd;
 mod display;
+mod displays;
+mod flood;
+mod orphans;
 mod sessions;
+mod spares;
 #[path = "../scenarios/support.rs"]
 #[allow(
     dead_code,

@@ -6,13 +6,12 @@ use plushie_pool::{
 };
 use serde_json::{Value, json};
 
-use crate::display::display;
+use crate::display::start;
 use crate::support::{click, counter, find, in_both_formats, pool, show, snapshot};
 
 async fn windowed(format: WireFormat, sessions: usize) -> Option<SessionPool> {
     let builder = pool(RendererMode::Windowed, format).max_sessions(sessions);
-    let started = display()?.show(builder).start().await;
-    Some(started.unwrap())
+    start(builder).await
 }
 
 in_both_formats! {
@@ -149,12 +148,12 @@ async fn an_idle_window_costs_its_owner_nothing_that_grows(format: WireFormat) {
     pool.shutdown().await.unwrap();
 }
 
-/// Shows the counter and waits for its window: a screenshot of a window that is not there yet
+/// Shows a window and waits for its window: a screenshot of a window that is not there yet
 /// is never answered.
-async fn opened(session: &Session) {
+pub(crate) async fn opened(session: &Session, tree: &Value) {
     let subscribe = json!({"type": "subscribe", "kind": "on_window_open", "tag": "opened"});
     session.send(&subscribe).await.unwrap();
-    session.send(&snapshot(&counter(0))).await.unwrap();
+    session.send(&snapshot(tree)).await.unwrap();
     loop {
         match session.next_event().await {
             Some(SessionEvent::Event(event)) if event.family() == Some("window_opened") => break,
@@ -175,7 +174,7 @@ async fn pixels_come_back(format: WireFormat) {
         return;
     };
     let session = pool.register().await.unwrap();
-    opened(&session).await;
+    opened(&session, &counter(0)).await;
     let shot = session
         .request(
             &json!({"type": "screenshot", "name": "window"}),

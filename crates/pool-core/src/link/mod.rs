@@ -29,7 +29,7 @@ use session::Session;
 pub use types::{Answer, Effects, LinkConfig, LinkCounters, LinkLoad, Outcome, Submission};
 
 use crate::message::decode_payload;
-use crate::{Addressing, Envelope, Error, ErrorKind, RequestId, SessionId};
+use crate::{Addressing, Close, Envelope, Error, ErrorKind, RequestId, SessionId};
 
 /// One renderer's traffic. `C` is handed back when what it was submitted with ends.
 #[derive(Debug)]
@@ -330,6 +330,12 @@ impl<C> Link<C> {
     /// Whether the renderer is gone.
     pub fn is_gone(&self) -> bool {
         self.gone.is_some()
+    }
+
+    /// Whether the renderer was told to end, as one is that ends with its session. It may obey
+    /// before whoever told it comes to say so.
+    pub fn is_exiting(&self) -> bool {
+        self.wire.config.close == Close::Exit && self.sessions.values().any(Session::is_closing)
     }
 
     /// What the link has seen.

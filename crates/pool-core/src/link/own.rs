@@ -21,21 +21,6 @@ pub(super) fn is_own(id: RequestId) -> bool {
 #[derive(Serialize)]
 struct Empty {}
 
-/// The cheapest request that has an answer.
-pub(super) fn query() -> impl Serialize {
-    #[derive(Serialize)]
-    struct Query {
-        r#type: &'static str,
-        target: &'static str,
-        selector: Empty,
-    }
-    Query {
-        r#type: "query",
-        target: "find",
-        selector: Empty {},
-    }
-}
-
 /// A tree that is the one before.
 pub(super) fn empty_patch() -> impl Serialize {
     #[derive(Serialize)]

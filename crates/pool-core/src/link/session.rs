@@ -21,7 +21,7 @@ use super::gate::{Gate, Orphaned};
 use super::own::{self, OWN};
 use super::requests::{Pending, Requests};
 use super::{Answer, Effects, LinkConfig, LinkLoad, Outcome, Submission, Wire, closed};
-use crate::{Class, Error, ErrorKind, Header, RequestId, SessionId};
+use crate::{Class, Error, ErrorKind, Header, RequestId, SessionId, probe};
 
 /// How many may wait for the events of one session at once, without being woken for nothing.
 const READERS: usize = 1024;
@@ -81,6 +81,10 @@ impl<C> Session<C> {
 
     pub(super) fn id(&self) -> SessionId {
         self.id
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing { .. })
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -181,7 +185,7 @@ impl<C> Session<C> {
 
     /// Asks for an acknowledgement.
     fn send_barrier(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
-        if self.send_own(OWN, &own::query(), wire, effects) {
+        if self.send_own(OWN, &probe(), wire, effects) {
             self.credit.sent_barrier(OWN);
             wire.counters.barriers += 1;
         }
@@ -198,7 +202,7 @@ impl<C> Session<C> {
     fn send_probe(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
         self.probes += 1;
         let id = own::probe_id(self.probes);
-        if self.send_own(id, &own::query(), wire, effects) {
+        if self.send_own(id, &probe(), wire, effects) {
             self.credit.sent(Some(id));
             self.gate.probed(id);
         }

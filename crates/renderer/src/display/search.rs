@@ -1,0 +1,191 @@
+//! Which display there is, or can be had.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use plushie_pool_core::{Error, ErrorKind};
+
+use super::Display;
+use super::server::Program;
+use crate::discovery::is_program;
+
+/// The variables that name a display to a renderer.
+pub(super) const NAMES: [&str; 3] = ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY"];
+
+/// Where windows are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Where the renderer's environment says.
+    Theirs,
+    /// Nowhere.
+    Nowhere,
+    /// On a server of our own, started from this path.
+    Own(Program, PathBuf),
+}
+
+/// Whether windows need nothing that is named in the environment or could be missing.
+const NATIVE: bool = cfg!(any(windows, target_os = "macos"));
+
+/// Finds a display as asked. `var` is the environment a renderer will have.
+///
+/// # Errors
+///
+/// [`ErrorKind::Display`] if there is none and none can be started, with what to install.
+pub(super) fn choose(
+    display: Display,
+    var: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Source, Error> {
+    let there = || {
+        let named = |name: &str| var(name).is_some_and(|value| !value.is_empty());
+        NATIVE || NAMES.iter().any(|name| named(name))
+    };
+    let own = |program: Program| Some(Source::Own(program, in_path(program, var)?));
+    let (found, missing) = match display {
+        Display::None => return Ok(Source::Nowhere),
+        Display::Inherit => (
+            there().then_some(Source::Theirs),
+            "neither DISPLAY nor WAYLAND_DISPLAY is set",
+        ),
+        Display::Weston => (own(Program::Weston), "weston is not in PATH"),
+        Display::Xvfb => (own(Program::Xvfb), "Xvfb is not in PATH"),
+        Display::Auto => (
+            there()
+                .then_some(Source::Theirs)
+                .or_else(|| own(Program::Weston))
+                .or_else(|| own(Program::Xvfb)),
+            "neither DISPLAY nor WAYLAND_DISPLAY is set, and neither weston nor Xvfb is in PATH",
+        ),
+    };
+    found.ok_or_else(|| {
+        let message = format!("there is no display for the windows: {missing}");
+        Error::new(ErrorKind::Display, message).with_hint(packages(display))
+    })
+}
+
+fn in_path(program: Program, var: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let path = var("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program.name()))
+        .find(|path| is_program(path))
+}
+
+/// What to install. A renderer loads the libraries of X at run time, and Xvfb brings few of
+/// them; weston brings those of Wayland.
+fn packages(display: Display) -> String {
+    const WESTON: &str = "weston (Debian, Ubuntu: apt-get install weston; Fedora: dnf install \
+        weston; Arch: pacman -S weston)";
+    const XVFB: &str = "Xvfb (Debian, Ubuntu: apt-get install xvfb libx11-6 libx11-xcb1 \
+        libxcursor1 libxi6 libxkbcommon-x11-0; Fedora: dnf install xorg-x11-server-Xvfb \
+        libX11-xcb libXcursor libXi libxkbcommon-x11; Arch: pacman -S xorg-server-xvfb libx11 \
+        libxcursor libxi libxkbcommon-x11)";
+    const REST: &str = "on macOS and Windows there is always a display, the native one";
+    match display {
+        Display::Weston => format!("install {WESTON}; {REST}"),
+        Display::Xvfb => format!("install {XVFB}; {REST}"),
+        Display::Inherit => {
+            format!("name one there, or have the pool start its own with Display::Auto; {REST}")
+        }
+        _ => format!("install {WESTON}, or {XVFB}; {REST}"),
+    }
+}
+
+#[cfg(all(test, unix, not(target_os = "macos")))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A folder with these programs.
+    fn folder(programs: &[Program]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("temporary folders can be made");
+        for program in programs {
+            let path = folder.path().join(program.name());
+            fs::write(&path, "").expect("it can be written to");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        folder
+    }
+
+    fn chosen(
+        display: Display,
+        variables: &[(&str, &str)],
+        programs: &[Program],
+    ) -> Result<&'static str, Error> {
+        let folder = folder(programs);
+        let var = |name: &str| match name {
+            "PATH" => Some(folder.path().into()),
+            _ => {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            }
+        };
+        Ok(match choose(display, &var)? {
+            Source::Theirs => "theirs",
+            Source::Nowhere => "nowhere",
+            Source::Own(program, path) => {
+                assert_eq!(path, folder.path().join(program.name()));
+                program.name()
+            }
+        })
+    }
+
+    #[test]
+    fn what_is_there_comes_before_weston_and_weston_before_xvfb() {
+        use Program::{Weston, Xvfb};
+        let both = [Xvfb, Weston];
+        for named in NAMES {
+            assert_eq!(
+                chosen(Display::Auto, &[(named, "x")], &both).unwrap(),
+                "theirs"
+            );
+        }
+        assert_eq!(chosen(Display::Auto, &[], &both).unwrap(), "weston");
+        // Set to nothing is not set.
+        let empty = [("DISPLAY", ""), ("WAYLAND_DISPLAY", "")];
+        assert_eq!(chosen(Display::Auto, &empty, &[Xvfb]).unwrap(), "Xvfb");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_taken_whatever_is_there() {
+        let both = [Program::Xvfb, Program::Weston];
+        let there = [("DISPLAY", ":0")];
+        for (display, expected) in [
+            (Display::Weston, "weston"),
+            (Display::Xvfb, "Xvfb"),
+            (Display::None, "nowhere"),
+            (Display::Inherit, "theirs"),
+        ] {
+            assert_eq!(chosen(display, &there, &both).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_display_that_cannot_be_had_is_an_error_that_names_packages() {
+        for (display, words) in [
+            (
+                Display::Auto,
+                &[
+                    "DISPLAY",
+                    "apt-get install weston",
+                    "dnf",
+                    "pacman",
+                    "xvfb",
+                    "macOS",
+                ][..],
+            ),
+            (
+                Display::Weston,
+                &["weston is not in PATH", "dnf install weston"],
+            ),
+            (Display::Xvfb, &["Xvfb is not", "xorg-server-xvfb"]),
+            (Display::Inherit, &["WAYLAND_DISPLAY", "Display::Auto"]),
+        ] {
+            let error = chosen(display, &[], &[]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Display);
+            for word in words {
+                assert!(error.to_string().contains(word), "{word}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! A display server of the pool's own: started, watched, stopped, and cleared away after.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plushie_pool_core::{Error, ErrorKind};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{ChildStdout, Command};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use super::janitor::Janitor;
+use crate::{Environment, Grace, Process};
+
+/// The display servers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// The reference compositor of Wayland, drawing nowhere.
+    Weston,
+    /// The X server, drawing into memory.
+    Xvfb,
+}
+
+/// A display server that runs, or ran.
+///
+/// # It ends with its host
+///
+/// On Linux the system kills it with the thread that started it, as it does the renderers. It
+/// then cannot remove its socket: a [`Janitor`] does.
+#[derive(Debug)]
+pub(crate) struct Server {
+    program: Program,
+    pid: u32,
+    environment: Vars,
+    stop: Notify,
+    /// Why it is gone. Closed when nothing of it is left.
+    death: watch::Receiver<Option<Error>>,
+}
+
+/// Variables that name a display.
+type Vars = Vec<(&'static str, OsString)>;
+
+/// What it takes to reach a server that is ready.
+struct Ready {
+    environment: Vars,
+    /// What it leaves behind outside its directory if it is killed.
+    leftover: Option<String>,
+}
+
+/// Both end in milliseconds; windows that are still open do not keep them.
+const GRACE: Grace = Grace {
+    eof: Duration::ZERO,
+    term: Duration::from_millis(500),
+    kill: Duration::from_secs(2),
+};
+
+/// How often the socket is looked for. There is nothing to wait on that says it accepts.
+const LOOK: Duration = Duration::from_millis(1);
+
+const SOCKET: &str = "wayland-pool";
+
+impl Program {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Weston => "weston",
+            Self::Xvfb => "Xvfb",
+        }
+    }
+
+    fn command(self, path: &Path, (width, height): (u32, u32), directory: &Path) -> Command {
+        let mut command = Command::new(path);
+        match self {
+            Self::Weston => command
+                .args(["--no-config", "--backend=headless-backend.so"])
+                .arg(format!("--width={width}"))
+                .arg(format!("--height={height}"))
+                .arg(format!("--socket={SOCKET}"))
+                .arg("--idle-time=0"),
+            // Without the first it takes the first number that is free. Without the last it
+            // throws out its clients when it seems to have none, and a new one may be among
+            // them.
+            Self::Xvfb => command
+                .args(["-displayfd", "1", "-screen", "0"])
+                .arg(format!("{width}x{height}x24"))
+                .args(["-nolisten", "tcp", "-noreset"]),
+        };
+        let mut environment = Environment::inherited();
+        for name in super::search::NAMES {
+            environment.remove(name);
+        }
+        environment.set("XDG_RUNTIME_DIR", directory);
+        command
+            .env_clear()
+            .envs(environment.iter())
+            .stdin(Stdio::null())
+            .stdout(match self {
+                // Its helpers inherit it, and would not survive its end.
+                Self::Weston => Stdio::null(),
+                Self::Xvfb => Stdio::piped(),
+            })
+            .stderr(Stdio::piped());
+        #[cfg(target_os = "linux")]
+        crate::child::die_with_this_thread(&mut command);
+        command
+    }
+
+    /// Waits until clients can connect. Not bounded in time.
+    async fn ready(self, stdout: Option<ChildStdout>, directory: &Path) -> io::Result<Ready> {
+        match self {
+            Self::Weston => {
+                let socket = directory.join(SOCKET);
+                while !accepts(&socket) {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Ok(Ready {
+                    // The path and not the name, to leave them the runtime directory they
+                    // have: what they put there is none of the display's.
+                    environment: vec![("WAYLAND_DISPLAY", socket.into())],
+                    leftover: None,
+                })
+            }
+            Self::Xvfb => {
+                let stdout = stdout.expect("stdout was asked to be a pipe");
+                let mut number = String::new();
+                BufReader::new(stdout).read_line(&mut number).await?;
+                let number: u32 = number.trim().parse().map_err(io::Error::other)?;
+                Ok(Ready {
+                    environment: vec![("DISPLAY", format!(":{number}").into())],
+                    leftover: Some(format!("/tmp/.X11-unix/X{number}")),
+                })
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Starts a server and waits until clients can connect, for no longer than `patience`.
+    /// Await it on a thread that outlives the server, in a runtime that does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Display`] if it cannot be started, ends, or takes too long, with what it
+    /// wrote to its stderr; nothing is left of it then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what was started is killed, and left to the runtime to reap.
+    pub(super) async fn start(
+        program: Program,
+        path: &Path,
+        size: (u32, u32),
+        patience: Duration,
+    ) -> Result<Arc<Self>, Error> {
+        let since = Instant::now();
+        let too_long = |what: &str| {
+            let waited = since.elapsed();
+            Error::new(ErrorKind::Display, format!("{what} within {waited:?}"))
+        };
+        let janitor = timeout(patience, Janitor::start()).await;
+        let mut janitor = janitor.map_err(|_| too_long("no directory for the display"))??;
+        let directory = janitor.directory().to_owned();
+        let mut child = match program.command(path, size, &directory).spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                janitor.finish().await;
+                let message = format!("cannot start {}: {error}", path.display());
+                return Err(Error::new(ErrorKind::Display, message));
+            }
+        };
+        let stdout = child.stdout.take();
+        let mut process = Process::new(child);
+        let name = program.name();
+        let ready = tokio::select! {
+            ready = timeout(patience, program.ready(stdout, &directory)) => match ready {
+                Ok(ready) => ready.map_err(|error| {
+                    let message = format!("{name} does not say where it can be reached: {error}");
+                    Error::new(ErrorKind::Display, message)
+                }),
+                Err(_) => Err(too_long(&format!("{name} was not ready"))),
+            },
+            _ = process.wait() => {
+                Err(Error::new(ErrorKind::Display, format!("{name} ended before it was ready")))
+            }
+        };
+        let ready = match ready {
+            Ok(ready) => announce(&mut janitor, ready).await,
+            Err(error) => Err(error),
+        };
+        match ready {
+            Ok(environment) => {
+                let server = Self::attended(program, process, janitor, environment);
+                tracing::debug!(pid = server.pid, time = ?since.elapsed(), "{name} is ready");
+                Ok(server)
+            }
+            Err(error) => {
+                let exit = process.stop(GRACE).await;
+                process.stderr().ended(crate::supervise::LAST_SIGNS).await;
+                janitor.finish().await;
+                Err(error
+                    .with_exit(exit)
+                    .with_stderr(&process.stderr().snapshot()))
+            }
+        }
+    }
+
+    fn attended(
+        program: Program,
+        process: Process,
+        janitor: Janitor,
+        environment: Vars,
+    ) -> Arc<Self> {
+        let (told, death) = watch::channel(None);
+        let server = Arc::new(Self {
+            program,
+            pid: process.pid(),
+            environment,
+            stop: Notify::new(),
+            death,
+        });
+        tokio::spawn(attend(server.clone(), process, janitor, told));
+        server
+    }
+
+    /// The program's name.
+    pub(super) fn name(&self) -> &'static str {
+        self.program.name()
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What a client needs in its environment to find it.
+    pub(super) fn environment(&self) -> &[(&'static str, OsString)] {
+        &self.environment
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.death.borrow().is_some()
+    }
+
+    /// Waits until it is gone, and says why.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn death(&self) -> Error {
+        let mut death = self.death.clone();
+        let told = death.wait_for(Option::is_some).await;
+        let told = told.ok().and_then(|death| death.clone());
+        told.unwrap_or_else(|| Error::new(ErrorKind::Display, "nobody watches the display"))
+    }
+
+    /// Stops it, and waits until nothing of it is left; that is bounded.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, it stops whether the future is polled further or not.
+    pub(super) async fn stop(&self) {
+        self.stop.notify_one();
+        let mut death = self.death.clone();
+        while death.changed().await.is_ok() {}
+    }
+}
+
+/// Has the janitor know what there will be to clear away.
+async fn announce(janitor: &mut Janitor, ready: Ready) -> Result<Vars, Error> {
+    if let Some(path) = &ready.leftover {
+        janitor.clear_away(path).await.map_err(|error| {
+            let message = format!("nobody is left to remove {path}: {error}");
+            Error::new(ErrorKind::Display, message)
+        })?;
+    }
+    Ok(ready.environment)
+}
+
+/// Sees a server to its end, and to what it leaves behind.
+async fn attend(
+    server: Arc<Server>,
+    mut process: Process,
+    janitor: Janitor,
+    told: watch::Sender<Option<Error>>,
+) {
+    let name = server.name();
+    let error = tokio::select! {
+        exit = process.wait() => {
+            let message = format!("the display is gone: {name}, process {}", server.pid);
+            Error::new(ErrorKind::Display, message).with_exit(exit)
+        }
+        () = server.stop.notified() => {
+            process.stop(GRACE).await;
+            Error::new(ErrorKind::Display, format!("{name} was stopped"))
+        }
+    };
+    tracing::debug!(%error, stderr = process.stderr().snapshot(), "the display ended");
+    told.send_replace(Some(error));
+    janitor.finish().await;
+}
+
+#[cfg(unix)]
+fn accepts(socket: &PathBuf) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+#[cfg(not(unix))]
+fn accepts(_: &PathBuf) -> bool {
+    false
+}
