@@ -22,7 +22,7 @@ use crate::pool::{PoolShared, SessionPool};
 use crate::registry;
 
 /// As good as for ever, and yet a time that can be added to any other.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 pub(crate) fn bounded(timeout: Duration) -> Duration {
     timeout.min(LONGEST)

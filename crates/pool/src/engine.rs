@@ -2,14 +2,16 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use plushie_pool_core::{
     Acquired, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
 };
-use plushie_pool_renderer::{AppSettings, Connector, End, Observer, Renderer, RendererConfig};
+use plushie_pool_renderer::{
+    AppSettings, Connector, End, Hello, Observer, Renderer, RendererConfig,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -25,6 +27,7 @@ pub(crate) struct Engine {
     waiting: Notify,
     closing: watch::Sender<bool>,
     over: watch::Sender<bool>,
+    hello: OnceLock<Hello>,
 }
 
 /// What a pool was built with.
@@ -72,6 +75,7 @@ impl Engine {
             waiting: Notify::new(),
             closing: watch::Sender::new(false),
             over: watch::Sender::new(false),
+            hello: OnceLock::new(),
             config,
         }
     }
@@ -164,6 +168,7 @@ impl Engine {
         });
         match started {
             Ok(renderer) => {
+                self.hello.get_or_init(|| renderer.identity().hello.clone());
                 tell.send_replace(Some(Ok(renderer.clone())));
                 // Both may have happened while nobody could tell the renderer.
                 if *self.closing.borrow() {
@@ -267,6 +272,16 @@ impl Engine {
             renderer.abandon(&error);
         }
         self.check_over();
+    }
+
+    /// Runs what is to run on the pool's own thread.
+    pub(crate) fn io(&self) -> Handle {
+        self.io.clone()
+    }
+
+    /// What the first renderer said of itself; none before there was one.
+    pub(crate) fn hello(&self) -> Option<&Hello> {
+        self.hello.get()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

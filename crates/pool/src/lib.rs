@@ -119,6 +119,7 @@ mod builder;
 mod choice;
 mod engine;
 mod fleet;
+pub mod io;
 mod io_thread;
 mod pool;
 mod registry;
@@ -128,6 +129,7 @@ mod status;
 
 pub use builder::Builder;
 pub use choice::{RendererMode, WireFormat};
+pub use io::{SessionControl, SessionIo};
 pub use pool::SessionPool;
 pub use request::{Request, SendInteract, SendMessage};
 pub use session::{Events, Session};

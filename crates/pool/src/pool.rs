@@ -38,6 +38,10 @@ impl SessionPool {
         registry::find(name).map(|shared| Self { shared })
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
     pub(crate) fn new(shared: Arc<PoolShared>) -> Self {
         Self { shared }
     }

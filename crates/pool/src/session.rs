@@ -14,7 +14,8 @@ use plushie_pool_renderer::{AppSettings, Renderer};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::engine::{EngineConfig, Opened};
+use crate::engine::{Engine, EngineConfig, Opened};
+use crate::io::{SessionControl, SessionIo};
 use crate::pool::PoolShared;
 use crate::request::{Frame, Request, SendInteract, SendMessage, Sending};
 
@@ -29,7 +30,7 @@ pub struct Session {
     pub(crate) id: SessionId,
     pub(crate) renderer: Renderer,
     pool: Arc<PoolShared>,
-    wire_id: Box<str>,
+    pub(crate) wire_id: Box<str>,
     next_request: AtomicU64,
 }
 
@@ -102,10 +103,7 @@ impl Session {
     pub fn request<T: Serialize + ?Sized>(&self, message: &T, reply: &str) -> Request<'_> {
         let id = self.next_id();
         let frame = self.frame(message, Some(id), |outline| {
-            refuse_own_id(outline)?;
-            let tag = outline.tag.take().or_else(|| outline.stub.take());
-            let kind = reply.into();
-            Ok(Answer::Reply { kind, tag })
+            Self::answered_by(outline, reply)
         });
         Request(Sending::new(self, id, frame))
     }
@@ -205,6 +203,18 @@ impl Session {
         }
     }
 
+    /// Makes the session a stream that speaks the renderer's own protocol, in either format, so
+    /// that whatever would talk to a renderer of its own can run on it; and something to drive
+    /// the same session with from a test.
+    ///
+    /// The first byte written decides the format, `{` being JSON. The first message is the
+    /// settings, which `hello` answers. The session may be called anything, it is the same
+    /// session; a `reset` or a `widget_op` `exit` ends the stream. The session is closed when
+    /// the stream is dropped, or by [`SessionControl::close`].
+    pub fn into_io(self) -> (SessionIo, SessionControl) {
+        SessionIo::new(self)
+    }
+
     /// Closes the session without waiting for the renderer, as dropping it does.
     pub fn release(self) {}
 
@@ -233,15 +243,27 @@ impl Session {
         }
     }
 
+    /// The answer to a request that asks for a reply of this type.
+    pub(crate) fn answered_by(outline: &mut Outline, reply: &str) -> Result<Answer, Error> {
+        refuse_own_id(outline)?;
+        let tag = outline.tag.take().or_else(|| outline.stub.take());
+        let kind = reply.into();
+        Ok(Answer::Reply { kind, tag })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.pool.engine
+    }
+
     fn config(&self) -> &EngineConfig {
         &self.pool.engine.config
     }
 
-    fn next_id(&self) -> RequestId {
+    pub(crate) fn next_id(&self) -> RequestId {
         RequestId::new(self.next_request.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn frame<T: Serialize + ?Sized>(
+    pub(crate) fn frame<T: Serialize + ?Sized>(
         &self,
         message: &T,
         id: Option<RequestId>,
@@ -287,7 +309,7 @@ fn refuse_own_id(outline: &Outline) -> Result<(), Error> {
     Ok(())
 }
 
-fn invalid(message: &str) -> Error {
+pub(crate) fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::InvalidMessage, message)
 }
 

@@ -24,4 +24,5 @@ mod screenshots;
 mod stage;
 mod stall;
 mod start;
+mod stream;
 mod support;

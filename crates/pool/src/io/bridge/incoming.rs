@@ -1,0 +1,449 @@
+//! What the client says.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use plushie_pool_core::link::{Answer, Outcome, Submission};
+use plushie_pool_core::{
+    Class, Envelope, Error, ErrorKind, Forwarded, Header, RequestId, Transport, decode_payload,
+};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tokio::sync::oneshot;
+
+use super::{Bridge, Phase, Source, TURN};
+use crate::builder::LONGEST;
+use crate::io::says;
+use crate::io::tenant::{Closing, State};
+use crate::io::work::{Key, Purpose, Sending, Sent, Work};
+
+/// How long the name of a session or of a request may be, in bytes.
+const NAME: usize = 1024;
+
+/// How long a renderer may take to answer everything it was asked before a session is closed.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// The version of the protocol that renderers speak.
+const PROTOCOL_VERSION: u64 = 1;
+
+/// What a client has to show.
+#[derive(Deserialize)]
+struct Settings {
+    settings: Shown,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    protocol_version: Lenient<u64>,
+    #[serde(default)]
+    token: Lenient<String>,
+    #[serde(default)]
+    token_sha256: Lenient<String>,
+}
+
+/// A value, or the fact that there was something else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Fitting(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Default for Lenient<T> {
+    fn default() -> Self {
+        Self::Other(IgnoredAny)
+    }
+}
+
+impl<T> Lenient<T> {
+    fn fitting(&self) -> Option<&T> {
+        match self {
+            Self::Fitting(value) => Some(value),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl Bridge {
+    /// Takes what the client sent, for as long as there is room; whether there was any.
+    pub(super) fn take_input(&mut self) -> bool {
+        let mut moved = false;
+        for _ in 0..TURN {
+            let listens = matches!(self.phase, Phase::Settings | Phase::Serving);
+            if !listens || !self.client.has_room() {
+                break;
+            }
+            let payload = match self.held.take() {
+                Some(held) => held,
+                None => match self.client.next() {
+                    Ok(Some(payload)) => payload,
+                    Ok(None) => break,
+                    // Not what exactly: it may be a token.
+                    Err(error) => {
+                        let message = match error.kind() {
+                            ErrorKind::Framing => "a message is empty or longer than 64 MiB",
+                            _ => "the format of the first message is not one of this pool's",
+                        };
+                        self.end_with(message);
+                        break;
+                    }
+                },
+            };
+            self.held = match self.phase {
+                Phase::Settings => {
+                    self.take_settings(payload);
+                    None
+                }
+                _ => self.take_message(payload),
+            };
+            if self.held.is_some() {
+                break;
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// The first message: it must be the settings, and show who the client is.
+    fn take_settings(&mut self, payload: Bytes) {
+        let Some(transport) = self.client.transport() else {
+            return;
+        };
+        // Nothing of what it sent is repeated in an error: it may be a token.
+        let Ok(envelope) = transport.envelope(&payload) else {
+            return self.end_with("failed to decode initial settings");
+        };
+        if envelope.kind != "settings" {
+            return self.end_with("expected settings as first message");
+        }
+        let Ok(Settings { settings: shown }) = decode_payload(&*transport, &payload) else {
+            return self.end_with("failed to parse initial settings");
+        };
+        if let Some(admission) = &self.config.admission {
+            let token = shown.token.fitting().map(String::as_str);
+            let sha256 = shown.token_sha256.fitting().map(String::as_str);
+            if let Err(refusal) = admission.admit(token, sha256) {
+                return self.end_with(&refusal.0);
+            }
+        }
+        let version = shown.protocol_version.fitting().copied();
+        self.settings = (version == Some(PROTOCOL_VERSION)).then_some(payload);
+        self.version = version;
+        self.phase = Phase::Hello;
+        self.find_hello();
+    }
+
+    /// A message for a session; handed back if that has no room for it yet.
+    fn take_message(&mut self, payload: Bytes) -> Option<Bytes> {
+        let transport = self.client.transport()?;
+        let Ok(envelope) = transport.envelope(&payload) else {
+            let detail = format!(
+                "a message of {} bytes is not one map with a `type`, or nests too deep; it was \
+                 dropped",
+                payload.len()
+            );
+            self.diagnose("", "unreadable_message", &detail);
+            return None;
+        };
+        let id = envelope.id.as_deref();
+        if envelope.session.len().max(id.map_or(0, str::len)) > NAME {
+            let detail = format!("a `session` or `id` is longer than {NAME} bytes");
+            self.diagnose("", "unreadable_message", &detail);
+            return None;
+        }
+        let name = &*envelope.session;
+        match &*envelope.kind {
+            "reset" => self.reset(name, id.unwrap_or_default()),
+            "widget_op" if self.is_alone(name) && is_exit(&*transport, &payload) => self.over(),
+            _ => {
+                let key = self.tenant(name)?;
+                let tenant = self.tenants.get_mut(&key)?;
+                if tenant.closing.is_some() {
+                    let error =
+                        "session is closing; wait for session_closed before reusing this ID";
+                    let error = says::session_error("session_reset_in_progress", error);
+                    self.say(name, None, &error);
+                    return None;
+                }
+                // A tree may be what the others wait for.
+                let is_tree = Class::of(&envelope.kind) == Class::Tree;
+                if !tenant.has_room(is_tree && !tenant.interacts.is_empty()) {
+                    return Some(payload);
+                }
+                match tenant.state {
+                    State::Opening { .. } => {
+                        tenant.joined(payload.len());
+                        tenant.waiting.push_back(payload.clone());
+                    }
+                    _ => self.send(key, &payload, &envelope),
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the client has no session but this, if any.
+    fn is_alone(&self, name: &str) -> bool {
+        self.tenants.values().all(|tenant| *tenant.name == *name)
+    }
+
+    fn reset(&mut self, name: &str, id: &str) {
+        let Some(key) = self.names.get(name).copied() else {
+            // As the renderer does.
+            self.say(name, Some(id), &says::reset_response());
+            self.say(name, None, &says::session_closed());
+            return;
+        };
+        if let Some(tenant) = self.tenants.get_mut(&key)
+            && tenant.closing.is_none()
+        {
+            tenant.closing = Some(Closing::Reset(id.into()));
+            self.wind_down(key);
+        }
+    }
+
+    /// Sends what waited for the session to be open.
+    pub(super) fn send_waiting(&mut self, key: Key) {
+        let Some(transport) = self.client.transport() else {
+            return;
+        };
+        let waiting = self.tenants.get_mut(&key).map(|tenant| {
+            let waiting = std::mem::take(&mut tenant.waiting);
+            for payload in &waiting {
+                tenant.left(payload.len());
+            }
+            waiting
+        });
+        let settings = self.settings.clone();
+        for payload in settings.into_iter().chain(waiting.into_iter().flatten()) {
+            if let Ok(envelope) = transport.envelope(&payload) {
+                self.send(key, &payload, &envelope);
+            }
+        }
+    }
+
+    /// Passes a message on to its session.
+    fn send(&mut self, key: Key, payload: &Bytes, envelope: &Envelope<'_>) {
+        let Some(transport) = self.client.transport() else {
+            return;
+        };
+        let mut message = Forwarded::new(&*transport, payload);
+        if let "settings" | "window_op" = &*envelope.kind {
+            message = message.without_credentials();
+        }
+        let asks = match &*envelope.kind {
+            "query" | "tree_hash" | "screenshot" | "interact" => envelope.id.as_deref(),
+            _ => None,
+        };
+        if asks.is_none() {
+            if envelope.kind != "command" && is_reserved(envelope.id.as_deref()) {
+                let detail =
+                    "an `id` of `~` and a number is the pool's own; the message was dropped";
+                return self.diagnose(&envelope.session, "unreadable_message", detail);
+            }
+            message = message.keeping_id();
+        }
+        let outline = Outgoing {
+            class: Class::of(&envelope.kind),
+            asks: asks.map(Into::into),
+            purpose: Purpose::Tell,
+        };
+        self.submit(key, &message, outline);
+    }
+
+    /// Asks the renderer something, to know when all that was asked before is answered.
+    fn send_barrier(&mut self, key: Key) {
+        let outline = Outgoing {
+            class: Class::Plain,
+            asks: None,
+            purpose: Purpose::Barrier,
+        };
+        self.submit(key, &says::barrier(), outline);
+    }
+
+    fn submit(&mut self, key: Key, message: &dyn erased_serde::Serialize, outline: Outgoing) {
+        let Outgoing {
+            class,
+            asks,
+            mut purpose,
+        } = outline;
+        let Some(tenant) = self.tenants.get_mut(&key) else {
+            return;
+        };
+        let Some(session) = tenant.session().cloned() else {
+            return;
+        };
+        let id = session.next_id();
+        let is_answered = asks.is_some() || matches!(purpose, Purpose::Barrier);
+        let wire_id = is_answered.then(|| id.to_string());
+        let header = Header {
+            session: &session.wire_id,
+            id: wire_id.as_deref(),
+        };
+        let Ok(frame) = self.transport.encode(header, message) else {
+            let name = tenant.name.clone();
+            // Not why: the error quotes the message, which may hold a token.
+            let detail = "a message cannot be expressed in the pool's own format: it holds a \
+                          number that is none, or is too large; it was dropped";
+            return self.diagnose(&name, "unreadable_message", detail);
+        };
+        let now = Instant::now();
+        let timeout = match purpose {
+            Purpose::Barrier => LAST_ANSWERS,
+            _ if is_answered => session.timeout(),
+            _ => LONGEST,
+        };
+        let answer = match (class, asks) {
+            (Class::Interact, Some(name)) => {
+                tenant.interacts.insert(id, name);
+                Answer::Events
+            }
+            (_, Some(name)) => {
+                purpose = Purpose::Ask {
+                    id: name,
+                    since: now,
+                };
+                Answer::Any
+            }
+            (_, None) if is_answered => Answer::Any,
+            (_, None) => Answer::None,
+        };
+        let bytes = frame.len();
+        let (completion, receiver) = oneshot::channel();
+        let submission = Submission {
+            id,
+            frame,
+            class,
+            answer,
+            deadline: now + timeout,
+            timeout,
+            completion,
+        };
+        let submitted = session.renderer.submit(session.id, submission);
+        let sent = Sent {
+            key,
+            bytes,
+            purpose,
+        };
+        match submitted {
+            Ok(()) => self.follow(sent, receiver),
+            // It is over, which its last event says; or the interact brings no id, and the
+            // renderer would drop it.
+            Err(error) => self.unsent(sent, id, &error),
+        }
+    }
+
+    fn follow(&mut self, sent: Sent, mut receiver: oneshot::Receiver<Result<Outcome, Error>>) {
+        if let Some(tenant) = self.tenants.get_mut(&sent.key) {
+            tenant.joined(sent.bytes);
+        }
+        // Most messages without an answer are on their way by now.
+        match receiver.try_recv() {
+            Ok(outcome) => self.sent(sent, outcome),
+            Err(_) => {
+                let sent = Some(sent);
+                self.work.push(Work::Sending(Sending { sent, receiver }));
+            }
+        }
+    }
+
+    fn unsent(&mut self, sent: Sent, id: RequestId, error: &Error) {
+        let Some(tenant) = self.tenants.get_mut(&sent.key) else {
+            return;
+        };
+        tenant.interacts.remove(&id);
+        if error.kind() == ErrorKind::InvalidMessage {
+            let name = tenant.name.clone();
+            let detail = "an interact without an `id` is never answered; it was dropped";
+            self.diagnose(&name, "unreadable_message", detail);
+        }
+        if matches!(sent.purpose, Purpose::Barrier) {
+            self.close(sent.key);
+        }
+    }
+
+    /// Closes a session once what was asked before is answered.
+    pub(super) fn wind_down(&mut self, key: Key) {
+        let Some(tenant) = self.tenants.get(&key) else {
+            return;
+        };
+        match &tenant.state {
+            // Once it is open and what waited is sent.
+            State::Opening { .. } | State::Closing => {}
+            // An interact may wait for a tree that will not come.
+            State::Open(_) if tenant.is_idle() || !tenant.interacts.is_empty() => self.close(key),
+            State::Open(_) => self.send_barrier(key),
+        }
+    }
+
+    /// The client will say no more: ends when what it asked is answered.
+    pub(super) fn wind_up(&mut self) {
+        if self.phase != Phase::Serving || self.client.is_torn() {
+            return self.over();
+        }
+        for key in self.tenants.keys().copied().collect::<Vec<_>>() {
+            match self.tenants.get_mut(&key) {
+                Some(tenant) if matches!(tenant.state, State::Opening { .. }) => {
+                    self.remove(key, None);
+                }
+                Some(tenant) if tenant.closing.is_none() => {
+                    tenant.closing = Some(Closing::Gone);
+                    self.wind_down(key);
+                }
+                _ => {}
+            }
+        }
+        if self.tenants.is_empty() {
+            self.over();
+        }
+    }
+
+    pub(super) fn is_for_one(&self) -> bool {
+        matches!(self.source, Source::One(_))
+    }
+
+    pub(super) fn check_version(&mut self) -> bool {
+        match self.version {
+            Some(PROTOCOL_VERSION) => true,
+            Some(other) => {
+                let expected = PROTOCOL_VERSION;
+                let message = format!(
+                    "protocol version mismatch: host sent {other}, renderer expects {expected}"
+                );
+                self.end_with(&message);
+                false
+            }
+            None => {
+                let expected = PROTOCOL_VERSION;
+                let message = format!(
+                    "missing or invalid protocol_version in Settings (expected {expected})"
+                );
+                self.end_with(&message);
+                false
+            }
+        }
+    }
+}
+
+/// What passing a message on needs to know of it.
+struct Outgoing {
+    class: Class,
+    /// The client waits for an answer under this id.
+    asks: Option<Box<str>>,
+    purpose: Purpose,
+}
+
+/// Whether what answers this id would be taken for the answer to something of the pool's.
+fn is_reserved(id: Option<&str>) -> bool {
+    id.is_some_and(|id| id.parse::<RequestId>().is_ok())
+}
+
+/// Whether a `widget_op` asks the renderer to end.
+fn is_exit(transport: &dyn Transport, payload: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct WidgetOp {
+        op: String,
+    }
+    decode_payload::<WidgetOp>(transport, payload).is_ok_and(|message| message.op == "exit")
+}
