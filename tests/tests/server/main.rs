@@ -1,0 +1,10 @@
+//! A pool behind a socket, on the real renderer.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
+
+mod clients;
+mod harm;
+mod sessions;
+mod support;
+mod tokens;
