@@ -25,9 +25,10 @@ pub(crate) struct Patience {
     pub(crate) stall: Duration,
 }
 
-/// Serves a client until either end ends it; why, if it was not the client's wish.
+/// Serves a client until either end ends it; why, if it was not the client's wish. Its sessions
+/// are given back by then.
 pub(crate) async fn serve<S>(
-    mut stream: S,
+    stream: &mut S,
     mut bridge: Bridge,
     patience: Patience,
 ) -> Option<String>
@@ -36,7 +37,7 @@ where
 {
     let exchanged = {
         let mut exchange = Exchange {
-            stream: &mut stream,
+            stream,
             bridge: &mut bridge,
             patience,
             handshake: pin!(sleep(patience.handshake)),
@@ -46,7 +47,7 @@ where
         };
         poll_fn(|context| exchange.poll(context)).await
     };
-    let reason = match exchanged {
+    match exchanged {
         Ok(()) => bridge.reason().map(str::to_owned),
         Err(Broken::Stalled) => Some(format!(
             "it took nothing of what it was sent for {:?}",
@@ -55,21 +56,21 @@ where
         // It went without a word, which is its right.
         Err(Broken::Io(error)) => {
             tracing::debug!(%error, "a client's connection broke");
-            return None;
+            None
         }
-    };
-    // Its sessions go first; what it is still to read may take a while.
-    drop(bridge);
-    let _ = timeout(FAREWELL, say_goodbye(&mut stream)).await;
-    reason
+    }
 }
 
 /// Lets the client read the last words: closing while it still sends could take them from it.
-async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
-    stream.shutdown().await?;
-    let mut rest = vec![0; CHUNK];
-    while stream.read(&mut rest).await? > 0 {}
-    Ok(())
+pub(crate) async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let goodbye = async {
+        stream.shutdown().await?;
+        let mut rest = vec![0; CHUNK];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Late or broken: either way it is over.
+    let _ = timeout(FAREWELL, goodbye).await;
 }
 
 struct Exchange<'a, S> {

@@ -232,10 +232,12 @@ impl Host {
         };
         let ledger = self.ledger.clone();
         async move {
-            if let Some(reason) = connection::serve(stream, bridge, patience).await {
+            let mut stream = stream;
+            if let Some(reason) = connection::serve(&mut stream, bridge, patience).await {
                 ledger.rejected();
                 tracing::warn!(%peer, %reason, "cut off a client");
             }
+            connection::say_goodbye(&mut stream).await;
         }
     }
 }

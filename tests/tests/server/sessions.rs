@@ -1,10 +1,12 @@
 //! One connection and its session ids.
 
+use plushie_pool::RendererMode;
 use plushie_pool_tests::wire::Format;
 use serde_json::json;
 
 use crate::support::{
-    FORMATS, admitted, click, everywhere, find, label, pool, served, shown, until, within,
+    FORMATS, admitted, admitted_with, click, everywhere, find, label, pool, served, shown, until,
+    within,
 };
 
 #[tokio::test]
@@ -97,25 +99,23 @@ async fn resetting_what_never_was_is_answered_too_and_takes_no_session() {
 
 #[tokio::test]
 async fn settings_reach_each_session() {
-    let server = served(pool()).await;
-    let settings = json!({"validate_props": true, "default_text_size": 20});
-    let mut client = crate::support::admitted_with(&server, Format::Json, settings).await;
-    // The renderer complains of a property that does not exist only if it is told to look.
-    for session in ["a", "b"] {
-        client
-            .tell(
-                session,
-                &json!({"type": "snapshot", "tree": {
-                    "id": "main", "type": "window", "props": {}, "children": [{
-                        "id": "t", "type": "text", "children": [],
-                        "props": {"content": "x", "no_such_property": 1},
-                    }],
-                }}),
-            )
-            .await;
-        assert!(shown(&mut client, session).await.is_null());
+    let server = served(pool().mode(RendererMode::Headless)).await;
+    let mut hashes = Vec::new();
+    for size in [10, 40] {
+        let settings = json!({"default_text_size": size});
+        let mut client = admitted_with(&server, Format::Json, settings).await;
+        for session in ["a", "b"] {
+            client.tell(session, &label("text")).await;
+            let shot = json!({"type": "screenshot", "name": "n", "width": 200, "height": 100});
+            let shot = within(client.ask(session, &shot)).await;
+            hashes.push(shot["hash"].as_str().unwrap().to_owned());
+        }
     }
-    assert_eq!(server.stats().failures, 0);
+    let [small, also_small, large, also_large] = &hashes[..] else {
+        panic!("{hashes:?}");
+    };
+    assert_eq!((small, large), (also_small, also_large));
+    assert_ne!(small, large);
 }
 
 #[tokio::test]

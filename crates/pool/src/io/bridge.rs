@@ -20,16 +20,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use plushie_pool_core::{Error, Header, SessionId, Transport};
+use plushie_pool_core::link::Outcome;
+use plushie_pool_core::{Error, Header, MAX_PAYLOAD, RequestId, SessionId, Transport};
 
 use super::alarm::Alarm;
+use super::bell::Bell;
 use super::client::Client;
 use super::control::Interacts;
 use super::says;
 use super::tenant::Tenant;
-use super::work::{Done, Key, NextEvent, Work};
+use super::work::{Done, Key, NextEvent, Sent, Work};
 use crate::pool::SessionPool;
 use crate::session::Session;
 
@@ -57,7 +58,9 @@ pub struct Bridge {
     /// A message whose session has no room for it yet.
     held: Option<Bytes>,
     work: FuturesUnordered<Work>,
+    answers: Answers,
     events: FuturesUnordered<NextEvent>,
+    bell: Bell,
     alarm: Alarm,
     last_said: Instant,
     interacts: Interacts,
@@ -138,8 +141,40 @@ enum Phase {
     Over,
 }
 
+/// Answers that the client has not been told, in the order in which a renderer gives those of a
+/// session: that of the requests.
+#[derive(Default)]
+struct Answers {
+    waiting: BTreeMap<(Key, RequestId), (Sent, Result<Outcome, Error>)>,
+    bytes: usize,
+}
+
 /// How much is done in one go before others have their turn.
 const TURN: usize = 64;
+
+/// How many bytes may wait to be read by the client: those of what it had asked for before it
+/// was read from no more. Room for one message of any size.
+const MOST: usize = 2 * MAX_PAYLOAD;
+
+impl Answers {
+    fn add(&mut self, sent: Sent, outcome: Result<Outcome, Error>) {
+        self.bytes += size(&outcome);
+        self.waiting.insert((sent.key, sent.id), (sent, outcome));
+    }
+
+    fn next(&mut self) -> Option<(Sent, Result<Outcome, Error>)> {
+        let (_, (sent, outcome)) = self.waiting.pop_first()?;
+        self.bytes -= size(&outcome);
+        Some((sent, outcome))
+    }
+}
+
+fn size(outcome: &Result<Outcome, Error>) -> usize {
+    match outcome {
+        Ok(Outcome::Reply(message)) => message.payload().len(),
+        _ => 0,
+    }
+}
 
 impl Bridge {
     /// A bridge to as many sessions of the pool as the client asks for.
@@ -171,7 +206,9 @@ impl Bridge {
             next_key: 0,
             held: None,
             work: FuturesUnordered::new(),
+            answers: Answers::default(),
             events: FuturesUnordered::new(),
+            bell: Bell::new(),
             last_said: Instant::now(),
             interacts,
             reason: None,
@@ -198,12 +235,14 @@ impl Bridge {
     /// Goes on as far as possible; ready when the connection should end, once the
     /// [`output`](Self::output) is written. Only the last task that polled it is woken.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let waker = self.bell.hand_to(context);
+        let context = &mut Context::from_waker(&waker);
         let mut turns = TURN;
         loop {
             let mut moved = self.take_input();
-            moved |= self.poll_events(context);
             moved |= self.poll_work(context);
-            if self.client.is_overfull() {
+            moved |= self.poll_events(context);
+            if self.client.waiting() + self.answers.bytes > MOST {
                 self.end("it does not read what it asked for");
             }
             if self.client.has_ended() && self.held.is_none() {
@@ -271,6 +310,7 @@ impl Bridge {
         }
         self.held = None;
         self.work = FuturesUnordered::new();
+        self.answers = Answers::default();
         self.events = FuturesUnordered::new();
         if let Source::One(session) = &self.source {
             session.renderer.close(session.id, None);
@@ -278,31 +318,29 @@ impl Bridge {
         self.interacts.abandon();
     }
 
+    /// Tells the client what happened. Answers come after all events there are, because those
+    /// that happened before an answer are to be told before it.
     fn poll_events(&mut self, context: &mut Context<'_>) -> bool {
         let mut moved = false;
-        for _ in 0..TURN {
-            if !self.client.has_room() {
-                break;
+        while self.client.has_room() {
+            match self.bell.poll_next(&mut self.events, context) {
+                Poll::Ready(Some((key, session, event))) => self.told(key, session, event),
+                Poll::Ready(None) | Poll::Pending => match self.answers.next() {
+                    Some((sent, outcome)) => self.sent(sent, outcome),
+                    None => break,
+                },
             }
-            let Poll::Ready(Some((key, session, event))) = self.events.poll_next_unpin(context)
-            else {
-                break;
-            };
             moved = true;
-            self.told(key, session, event);
         }
         moved
     }
 
     fn poll_work(&mut self, context: &mut Context<'_>) -> bool {
         let mut moved = false;
-        for _ in 0..TURN {
-            let Poll::Ready(Some(done)) = self.work.poll_next_unpin(context) else {
-                break;
-            };
+        while let Poll::Ready(Some(done)) = self.bell.poll_next(&mut self.work, context) {
             moved = true;
             match done {
-                Done::Sent(sent, outcome) => self.sent(sent, outcome),
+                Done::Sent(sent, outcome) => self.answers.add(sent, outcome),
                 Done::Opened(key, opened) => self.opened(key, opened),
                 Done::Closed(key) => self.closed(key),
                 Done::Hello(opened) => self.hello_from(opened),

@@ -27,10 +27,6 @@ struct Format {
 /// From how many bytes that wait to be read by the client on it is read from no more.
 const HIGH_WATER: usize = 1024 * 1024;
 
-/// How many bytes may wait to be read by the client at all: those of what it had asked for
-/// before it was read from no more. Room for one message of any size.
-const MOST: usize = 2 * plushie_pool_core::MAX_PAYLOAD;
-
 /// What is kept for later use once it is empty.
 const KEPT: usize = 256 * 1024;
 
@@ -124,8 +120,8 @@ impl Client {
         self.output.len() < HIGH_WATER
     }
 
-    pub(super) fn is_overfull(&self) -> bool {
-        self.output.len() > MOST
+    pub(super) fn waiting(&self) -> usize {
+        self.output.len()
     }
 }
 

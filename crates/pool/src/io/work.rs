@@ -1,14 +1,15 @@
 //! What a bridge waits for.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use plushie_pool_core::Error;
 use plushie_pool_core::link::{Outcome, SessionEvent};
+use plushie_pool_core::{Error, RequestId};
 use tokio::sync::oneshot;
+use tokio::task::unconstrained;
 
 use crate::session::Session;
 
@@ -42,6 +43,7 @@ pub(super) struct Sending {
 /// What is to be remembered of a message.
 pub(super) struct Sent {
     pub(super) key: Key,
+    pub(super) id: RequestId,
     pub(super) bytes: usize,
     pub(super) purpose: Purpose,
 }
@@ -61,7 +63,10 @@ impl Future for Work {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Done> {
         Poll::Ready(match self.get_mut() {
             Self::Sending(sending) => {
-                let outcome = ready!(Pin::new(&mut sending.receiver).poll(context));
+                // Without tokio's budget, which would have an answer that is there wait while
+                // later ones go ahead.
+                let receiver = pin!(unconstrained(&mut sending.receiver));
+                let outcome = ready!(receiver.poll(context));
                 let sent = sending.sent.take().expect("polled until it is done");
                 Done::Sent(
                     sent,

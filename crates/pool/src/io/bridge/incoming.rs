@@ -323,6 +323,7 @@ impl Bridge {
         let submitted = session.renderer.submit(session.id, submission);
         let sent = Sent {
             key,
+            id,
             bytes,
             purpose,
         };
@@ -330,7 +331,7 @@ impl Bridge {
             Ok(()) => self.follow(sent, receiver),
             // It is over, which its last event says; or the interact brings no id, and the
             // renderer would drop it.
-            Err(error) => self.unsent(sent, id, &error),
+            Err(error) => self.unsent(sent, &error),
         }
     }
 
@@ -340,7 +341,8 @@ impl Bridge {
         }
         // Most messages without an answer are on their way by now.
         match receiver.try_recv() {
-            Ok(outcome) => self.sent(sent, outcome),
+            Ok(Ok(Outcome::Sent)) => self.sent(sent, Ok(Outcome::Sent)),
+            Ok(outcome) => self.answers.add(sent, outcome),
             Err(_) => {
                 let sent = Some(sent);
                 self.work.push(Work::Sending(Sending { sent, receiver }));
@@ -348,11 +350,11 @@ impl Bridge {
         }
     }
 
-    fn unsent(&mut self, sent: Sent, id: RequestId, error: &Error) {
+    fn unsent(&mut self, sent: Sent, error: &Error) {
         let Some(tenant) = self.tenants.get_mut(&sent.key) else {
             return;
         };
-        tenant.interacts.remove(&id);
+        tenant.interacts.remove(&sent.id);
         if error.kind() == ErrorKind::InvalidMessage {
             let name = tenant.name.clone();
             let detail = "an interact without an `id` is never answered; it was dropped";
