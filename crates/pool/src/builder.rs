@@ -50,6 +50,7 @@ pub struct Builder {
     close_timeout: Duration,
     grace: Grace,
     event_capacity: Option<usize>,
+    of_a_server: bool,
     invalid: Option<Error>,
 }
 
@@ -78,6 +79,7 @@ impl Builder {
             close_timeout: Duration::from_secs(5),
             grace: Grace::default(),
             event_capacity: None,
+            of_a_server: false,
             invalid: None,
         }
     }
@@ -209,6 +211,21 @@ impl Builder {
         self
     }
 
+    /// The connector reaches a server.
+    pub(crate) fn of_a_server(mut self) -> Self {
+        self.of_a_server = true;
+        #[cfg(not(feature = "msgpack"))]
+        {
+            self.format = WireFormat::Json;
+        }
+        self
+    }
+
+    /// Takes of [what the environment says](Self::with_env) what does not concern renderers.
+    pub(crate) fn with_timeouts_of_env(self) -> Self {
+        self.with_vars(|name| (name == "PLUSHIE_TEST_TIMEOUT").then(|| env::var_os(name))?)
+    }
+
     /// Takes what the plushie SDKs' users set in the environment:
     ///
     /// | variable | sets |
@@ -335,6 +352,7 @@ impl Builder {
             initial_renderers: mode.initial_renderers(),
             timeout: self.timeout,
             acquire_timeout: self.acquire_timeout,
+            of_a_server: self.of_a_server,
         };
         let fleet = Fleet::new(mode, self.restart);
         let engine = io_thread::start(|io| Engine::new(config, fleet, io))?;

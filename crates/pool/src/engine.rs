@@ -42,6 +42,8 @@ pub(crate) struct EngineConfig {
     pub(crate) initial_renderers: usize,
     pub(crate) timeout: Duration,
     pub(crate) acquire_timeout: Duration,
+    /// Its sessions are a server's, who gives each its turn.
+    pub(crate) of_a_server: bool,
 }
 
 type SlotSender = oneshot::Sender<Result<Slot, Error>>;

@@ -117,6 +117,7 @@
 pub mod blocking;
 mod builder;
 mod choice;
+mod connected;
 mod engine;
 mod fleet;
 pub mod io;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use plushie_pool_core::Error;
 
 use crate::builder::Builder;
+use crate::connected;
 use crate::engine::{Engine, Slot};
 use crate::registry;
 use crate::session::Session;
@@ -87,6 +88,9 @@ impl SessionPool {
         let opened = self.shared.engine.open(slot).await?;
         let session = Session::new(self.shared.clone(), opened);
         session.send_settings().await?;
+        if self.shared.engine.config.of_a_server {
+            connected::turn_of(&session).await?;
+        }
         Ok(session)
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
 
 mod clients;
+mod connect;
 mod harm;
 mod sessions;
 mod support;

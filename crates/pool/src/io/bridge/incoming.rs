@@ -232,16 +232,16 @@ impl Bridge {
         if let "settings" | "window_op" = &*envelope.kind {
             message = message.without_credentials();
         }
+        let id = envelope.id.as_deref();
         let asks = match &*envelope.kind {
-            "query" | "tree_hash" | "screenshot" | "interact" => envelope.id.as_deref(),
-            _ => None,
+            "query" | "tree_hash" | "screenshot" | "interact" => id,
+            // That is the name of a widget.
+            "command" => None,
+            // May take as long as a person does, so nobody waits for it; but under an id like
+            // the pool's own its answer would not find the way.
+            _ => id.filter(|id| id.parse::<RequestId>().is_ok()),
         };
         if asks.is_none() {
-            if envelope.kind != "command" && is_reserved(envelope.id.as_deref()) {
-                let detail =
-                    "an `id` of `~` and a number is the pool's own; the message was dropped";
-                return self.diagnose(&envelope.session, "unreadable_message", detail);
-            }
             message = message.keeping_id();
         }
         let outline = Outgoing {
@@ -434,11 +434,6 @@ struct Outgoing {
     /// The client waits for an answer under this id.
     asks: Option<Box<str>>,
     purpose: Purpose,
-}
-
-/// Whether what answers this id would be taken for the answer to something of the pool's.
-fn is_reserved(id: Option<&str>) -> bool {
-    id.is_some_and(|id| id.parse::<RequestId>().is_ok())
 }
 
 /// Whether a `widget_op` asks the renderer to end.
