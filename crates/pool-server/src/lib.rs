@@ -22,6 +22,8 @@
 
 mod connection;
 mod listener;
+mod metrics;
+mod report;
 mod server;
 #[cfg(unix)]
 mod socket_file;
@@ -29,6 +31,7 @@ mod stats;
 mod token;
 
 pub use listener::Listen;
+pub use report::{PoolReport, RendererReport, Report};
 pub use server::{Server, ServerConfig};
 pub use stats::{ClientStats, Latency, SessionStats, Stats};
 pub use token::Token;

@@ -1,9 +1,10 @@
 //! The server itself: who is let in, on which thread, and for how long.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plushie_pool::io::{Admission, Bridge, BridgeConfig};
 use plushie_pool::{Error, ErrorKind, SessionPool};
@@ -12,6 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::connection::{self, Patience};
 use crate::listener::{Bound, Listen, Listener, Stream};
+use crate::metrics;
+use crate::report::Report;
 use crate::stats::{Ledger, Page, Stats};
 use crate::token::Token;
 
@@ -34,6 +37,8 @@ pub struct ServerConfig {
     /// How long a client may hear nothing, before it is sent something that means nothing; 20 s
     /// by default, as the SDKs give up a renderer that is silent for 30 s.
     pub keep_alive: Duration,
+    /// Where `/metrics` is answered over HTTP, to anybody who can connect; nowhere by default.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Default for ServerConfig {
@@ -45,6 +50,7 @@ impl Default for ServerConfig {
             handshake_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(20),
+            metrics: None,
         }
     }
 }
@@ -52,11 +58,31 @@ impl Default for ServerConfig {
 /// A pool behind a socket. It ends when dropped, or with [`shutdown`](Self::shutdown); the pool
 /// goes on.
 pub struct Server {
-    address: String,
-    ledger: Arc<Ledger>,
-    pool: SessionPool,
+    desk: Arc<Desk>,
+    metrics: Option<SocketAddr>,
     closing: watch::Sender<bool>,
     over: watch::Receiver<()>,
+}
+
+/// Where it is known how all does.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) ledger: Ledger,
+    address: String,
+    since: Instant,
+    pool: SessionPool,
+}
+
+impl Desk {
+    pub(crate) fn report(&self) -> Report {
+        let stats = self.ledger.stats();
+        Report::new(
+            self.address.clone(),
+            self.since.elapsed(),
+            stats,
+            &self.pool,
+        )
+    }
 }
 
 /// How many threads serve clients.
@@ -76,14 +102,20 @@ impl Server {
             return Err(Error::new(ErrorKind::Config, message)
                 .with_hint("set a token, or listen on this machine's loopback"));
         }
-        let address = bound.address();
-        let ledger = Arc::new(Ledger::new());
+        let scraped = config.metrics.map(listen_for_scrapers).transpose()?;
+        let metrics = scraped.as_ref().map(|(_, address)| *address);
+        let desk = Arc::new(Desk {
+            ledger: Ledger::new(),
+            address: bound.address(),
+            since: Instant::now(),
+            pool,
+        });
         let closing = watch::Sender::new(false);
         let (end, over) = watch::channel(());
         let host = Host {
-            pool: pool.clone(),
-            ledger: ledger.clone(),
+            desk: desk.clone(),
             config,
+            scraped: scraped.map(|(listener, _)| listener),
         };
         let told = closing.subscribe();
         let (ready, started) = mpsc::channel();
@@ -94,9 +126,8 @@ impl Server {
             .map_err(|error| failed(&error))?;
         started.recv().map_err(|error| failed(&error))??;
         Ok(Self {
-            address,
-            ledger,
-            pool,
+            desk,
+            metrics,
             closing,
             over,
         })
@@ -104,17 +135,27 @@ impl Server {
 
     /// Where clients connect, as `PLUSHIE_SOCKET` has it.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.desk.address
     }
 
     /// What it has done, and who has what.
     pub fn stats(&self) -> Stats {
-        self.ledger.stats()
+        self.desk.ledger.stats()
+    }
+
+    /// The same, and how its pool does.
+    pub fn report(&self) -> Report {
+        self.desk.report()
+    }
+
+    /// Where `/metrics` is answered, with the port that was free.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// The pool whose sessions it gives out.
     pub fn pool(&self) -> &SessionPool {
-        &self.pool
+        &self.desk.pool
     }
 
     /// Ends all connections, with their sessions, and stops to listen. Needs no runtime.
@@ -139,8 +180,8 @@ impl Drop for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("address", &self.address)
-            .field("pool", &self.pool)
+            .field("address", &self.desk.address)
+            .field("pool", &self.desk.pool)
             .finish_non_exhaustive()
     }
 }
@@ -152,9 +193,22 @@ fn failed(error: &dyn std::error::Error) -> Error {
 
 /// What the server's thread has.
 struct Host {
-    pool: SessionPool,
-    ledger: Arc<Ledger>,
+    desk: Arc<Desk>,
     config: ServerConfig,
+    scraped: Option<std::net::TcpListener>,
+}
+
+fn listen_for_scrapers(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Error> {
+    let bound = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound().map_err(|error: std::io::Error| {
+        let message = format!("cannot answer for metrics at {address}: {error}");
+        Error::new(ErrorKind::Config, message)
+    })
 }
 
 impl Host {
@@ -179,6 +233,15 @@ impl Host {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(failed(&error)))),
         };
+        if let Some(scraped) = &self.scraped {
+            let listener = scraped
+                .try_clone()
+                .and_then(tokio::net::TcpListener::from_std);
+            match listener {
+                Ok(listener) => drop(runtime.spawn(metrics::serve(listener, self.desk.clone()))),
+                Err(error) => return drop(ready.send(Err(failed(&error)))),
+            }
+        }
         drop(entered);
         // Whoever started it waits for this.
         let _ = ready.send(Ok(()));
@@ -217,7 +280,7 @@ impl Host {
     }
 
     fn client(&self, stream: Stream, peer: String) -> impl Future<Output = ()> + use<> {
-        let page = Arc::new(Page::new(self.ledger.clone(), peer.clone()));
+        let page = Arc::new(Page::new(self.desk.clone(), peer.clone()));
         let mut config = BridgeConfig::default();
         config.transport = "listen".to_owned();
         config.max_sessions = self.config.max_sessions_per_client;
@@ -225,16 +288,16 @@ impl Host {
         config.gauge = Some(page);
         let token = self.config.token.clone();
         config.admission = token.map(|token| Arc::new(token) as Arc<dyn Admission>);
-        let bridge = Bridge::new(self.pool.clone(), config);
+        let bridge = Bridge::new(self.desk.pool.clone(), config);
         let patience = Patience {
             handshake: self.config.handshake_timeout,
             stall: self.config.stall_timeout,
         };
-        let ledger = self.ledger.clone();
+        let desk = self.desk.clone();
         async move {
             let mut stream = stream;
             if let Some(reason) = connection::serve(&mut stream, bridge, patience).await {
-                ledger.rejected();
+                desk.ledger.rejected();
                 tracing::warn!(%peer, %reason, "cut off a client");
             }
             connection::say_goodbye(&mut stream).await;

@@ -9,6 +9,8 @@ use plushie_pool::io::Gauge;
 use plushie_pool::{Error, SessionId};
 use serde::Serialize;
 
+use crate::server::Desk;
+
 /// What a server has done since it started. Durations are in microseconds.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -45,6 +47,8 @@ pub struct Latency {
     pub p99_us: u64,
     /// The slowest.
     pub max_us: u64,
+    /// All of them together.
+    pub sum_us: u64,
 }
 
 /// A client that is connected.
@@ -92,6 +96,8 @@ struct Book {
     waits: u64,
     failures: u64,
     latency: Histogram<u64>,
+    /// The time all answers took together.
+    answering: Duration,
 }
 
 #[derive(Debug)]
@@ -127,6 +133,7 @@ impl Ledger {
             waits: 0,
             failures: 0,
             latency: latency.expect("the bounds make sense"),
+            answering: Duration::ZERO,
         }))
     }
 
@@ -158,6 +165,7 @@ impl Ledger {
                 p50_us: book.latency.value_at_quantile(0.5),
                 p99_us: book.latency.value_at_quantile(0.99),
                 max_us: book.latency.max(),
+                sum_us: micros(book.answering),
             },
         }
     }
@@ -184,14 +192,14 @@ impl Client {
 /// One client's page in the book, which is torn out when it goes.
 #[derive(Debug)]
 pub(crate) struct Page {
-    ledger: Arc<Ledger>,
+    desk: Arc<Desk>,
     id: u64,
 }
 
 impl Page {
-    pub(crate) fn new(ledger: Arc<Ledger>, peer: String) -> Self {
+    pub(crate) fn new(desk: Arc<Desk>, peer: String) -> Self {
         let id = {
-            let mut book = ledger.book();
+            let mut book = desk.ledger.book();
             let id = book.next;
             book.next += 1;
             let client = Client {
@@ -203,11 +211,11 @@ impl Page {
             book.clients.insert(id, client);
             id
         };
-        Self { ledger, id }
+        Self { desk, id }
     }
 
     fn with(&self, act: impl FnOnce(&mut Book, u64)) {
-        act(&mut self.ledger.book(), self.id);
+        act(&mut self.desk.ledger.book(), self.id);
     }
 }
 
@@ -218,6 +226,10 @@ impl Drop for Page {
 }
 
 impl Gauge for Page {
+    fn report(&self) -> Option<Box<dyn erased_serde::Serialize>> {
+        Some(Box::new(self.desk.report()))
+    }
+
     fn entered(&self, name: &str) {
         self.with(|book, id| {
             let held = Held {
@@ -258,6 +270,7 @@ impl Gauge for Page {
     fn answered(&self, took: Duration) {
         self.with(|book, id| {
             book.latency.saturating_record(micros(took).max(1));
+            book.answering += took;
             if let Some(client) = book.clients.get_mut(&id) {
                 client.round_trips += 1;
             }
@@ -265,6 +278,6 @@ impl Gauge for Page {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     duration.as_micros().try_into().unwrap_or(u64::MAX)
 }

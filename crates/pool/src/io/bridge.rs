@@ -125,6 +125,12 @@ pub trait Gauge: Send + Sync + fmt::Debug + 'static {
 
     /// A request was answered, after this long.
     fn answered(&self, took: Duration);
+
+    /// What a client is told that asks for it, with a message of type `pool_status`; by default
+    /// that is nobody's business.
+    fn report(&self) -> Option<Box<dyn erased_serde::Serialize>> {
+        None
+    }
 }
 
 /// Where sessions come from.

@@ -116,3 +116,17 @@ pub(super) fn barrier() -> Barrier {
         selector: Nothing {},
     }
 }
+
+/// How the whole pool does.
+#[derive(Serialize)]
+pub(super) struct PoolStatus<'a> {
+    r#type: &'static str,
+    status: &'a dyn erased_serde::Serialize,
+}
+
+pub(super) fn pool_status(status: &dyn erased_serde::Serialize) -> PoolStatus<'_> {
+    PoolStatus {
+        r#type: "pool_status_response",
+        status,
+    }
+}

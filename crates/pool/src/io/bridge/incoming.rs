@@ -155,6 +155,7 @@ impl Bridge {
         let name = &*envelope.session;
         match &*envelope.kind {
             "reset" => self.reset(name, id.unwrap_or_default()),
+            "pool_status" => self.report(name, id),
             "widget_op" if self.is_alone(name) && is_exit(&*transport, &payload) => self.over(),
             _ => {
                 let key = self.tenant(name)?;
@@ -181,6 +182,15 @@ impl Bridge {
             }
         }
         None
+    }
+
+    /// Tells the client how the whole pool does.
+    fn report(&mut self, name: &str, id: Option<&str>) {
+        let report = self.config.gauge.as_ref().and_then(|gauge| gauge.report());
+        match report {
+            Some(report) => self.say(name, id, &says::pool_status(&*report)),
+            None => self.diagnose(name, "unknown_message", "nobody answers a pool_status here"),
+        }
     }
 
     /// Whether the client has no session but this, if any.
