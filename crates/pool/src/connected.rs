@@ -7,6 +7,7 @@ use plushie_pool_renderer::{Address, Credential};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::builder::Builder;
 use crate::pool::SessionPool;
 use crate::session::Session;
 
@@ -46,9 +47,26 @@ impl SessionPool {
         builder.with_timeouts_of_env().start().await
     }
 
+    /// The pool of this process: [`Builder::shared`] for a pool that is described by the
+    /// [environment](Builder::with_env) alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::shared`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn shared() -> Result<Self, Error> {
+        Self::builder().with_env().shared().await
+    }
+}
+
+impl Builder {
     /// The pool of this process: sessions of the surrounding server if `PLUSHIE_SOCKET` names
     /// one (with its `PLUSHIE_TOKEN`), as `plushie-pool run` has it, or else of a pool of its
-    /// own, started at the first call [with what the environment says](crate::Builder::with_env).
+    /// own, started as described at the first call. A server has its own idea of mode, renderer
+    /// and number of sessions.
     ///
     /// All calls give the same pool, until that is shut down. So the same tests share one
     /// renderer in a binary of their own under `cargo test`, have one each under cargo-nextest,
@@ -56,13 +74,12 @@ impl SessionPool {
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect) or [`start`](crate::Builder::start). The next call tries
-    /// again.
+    /// As [`SessionPool::connect`] or [`start`](Self::start). The next call tries again.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn shared() -> Result<Self, Error> {
+    pub async fn shared(self) -> Result<SessionPool, Error> {
         let mut shared = SHARED.lock().await;
         if let Some(pool) = &*shared
             && !pool.engine().is_closed()
@@ -70,8 +87,11 @@ impl SessionPool {
             return Ok(pool.clone());
         }
         let pool = match var("PLUSHIE_SOCKET")? {
-            Some(address) => Self::connect(&address, var("PLUSHIE_TOKEN")?.as_deref()).await?,
-            None => Self::builder().with_env().start().await?,
+            Some(address) => {
+                let token = var("PLUSHIE_TOKEN")?;
+                SessionPool::connect(&address, token.as_deref()).await?
+            }
+            None => self.start().await?,
         };
         *shared = Some(pool.clone());
         Ok(pool)

@@ -145,5 +145,5 @@ pub use plushie_pool_core::{
 #[cfg(unix)]
 pub use plushie_pool_renderer::UnixSocket;
 pub use plushie_pool_renderer::{
-    ChildProcess, Connection, Connector, Credential, Grace, Launch, Tcp,
+    Address, ChildProcess, Connection, Connector, Credential, Grace, Launch, Tcp,
 };

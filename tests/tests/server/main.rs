@@ -7,5 +7,6 @@ mod clients;
 mod connect;
 mod harm;
 mod sessions;
+mod shared;
 mod support;
 mod tokens;
