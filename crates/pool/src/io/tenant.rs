@@ -26,9 +26,16 @@ pub(super) struct Tenant {
     /// Messages unsent or unanswered, and their bytes.
     messages: usize,
     bytes: usize,
-    /// The interacts that run, and what the client calls them.
-    pub(super) interacts: BTreeMap<RequestId, Box<str>>,
+    /// The interacts that run.
+    pub(super) interacts: BTreeMap<RequestId, Interact>,
     pub(super) closing: Option<Closing>,
+}
+
+/// An interact that runs.
+pub(super) struct Interact {
+    /// What the client calls it.
+    pub(super) id: Box<str>,
+    pub(super) since: Instant,
 }
 
 pub(super) enum State {

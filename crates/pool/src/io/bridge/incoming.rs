@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::{Bridge, Phase, Source, TURN};
 use crate::builder::LONGEST;
 use crate::io::says;
-use crate::io::tenant::{Closing, State};
+use crate::io::tenant::{Closing, Interact, State};
 use crate::io::work::{Key, Purpose, Sending, Sent, Work};
 
 /// How long the name of a session or of a request may be, in bytes.
@@ -306,7 +306,11 @@ impl Bridge {
         };
         let answer = match (class, asks) {
             (Class::Interact, Some(name)) => {
-                tenant.interacts.insert(id, name);
+                let interact = Interact {
+                    id: name,
+                    since: now,
+                };
+                tenant.interacts.insert(id, interact);
                 Answer::Events
             }
             (_, Some(name)) => {

@@ -1,6 +1,7 @@
 //! What the client is told.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use plushie_pool_core::link::{Outcome, SessionEvent};
 use plushie_pool_core::{Error, ErrorKind, Forwarded, Message, RequestId};
@@ -65,9 +66,7 @@ impl Bridge {
         let name = tenant.name.clone();
         match (sent.purpose, outcome) {
             (Purpose::Ask { id, since }, Ok(Outcome::Reply(message))) => {
-                if let Some(gauge) = &self.config.gauge {
-                    gauge.answered(since.elapsed());
-                }
+                self.count(since);
                 self.pass_on(&name, Some(&id), &message);
             }
             (Purpose::Ask { id, .. }, Err(error)) if is_timeout(&error) => {
@@ -96,11 +95,16 @@ impl Bridge {
                 | SessionEvent::Message(message),
             ) => self.pass_on(&name, None, &message),
             Some(SessionEvent::InteractStep { id, message }) => {
-                let theirs = tenant.interacts.get(&id).cloned();
+                let theirs = tenant.interacts.get(&id);
+                let theirs = theirs.map(|interact| interact.id.clone());
                 self.pass_on_interact(&name, id, theirs, &message);
             }
             Some(SessionEvent::InteractResponse { id, message }) => {
-                let theirs = tenant.interacts.remove(&id);
+                let ended = tenant.interacts.remove(&id);
+                if let Some(interact) = &ended {
+                    self.count(interact.since);
+                }
+                let theirs = ended.map(|interact| interact.id);
                 self.pass_on_interact(&name, id, theirs, &message);
                 self.interacts.ended(id, Ok(message));
             }
@@ -144,6 +148,13 @@ impl Bridge {
             }
         }
         self.events.push(NextEvent { key, session });
+    }
+
+    /// Something asked at `since` is answered.
+    fn count(&self, since: Instant) {
+        if let Some(gauge) = &self.config.gauge {
+            gauge.answered(since.elapsed());
+        }
     }
 
     fn pass_on_interact(
