@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::{Binary, Transport};
@@ -68,17 +66,19 @@ impl Serialize for Forwarded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut serializer = Some(serializer);
         let mut written = None;
+        let failure = Failure::default();
         let read = self.transport.deserialize(self.payload, &mut |inner| {
             if let Some(serializer) = serializer.take() {
                 let copy = Copy {
                     serializer,
                     level: Level::top(self),
+                    failure: &failure,
                 };
                 written = Some(inner.deserialize_any(copy)?);
             }
             Ok(())
         });
-        read.map_err(S::Error::custom)?;
+        read.map_err(|error| failure.or(error))?;
         written.ok_or_else(|| S::Error::custom("the wire format offered no value"))
     }
 }
@@ -129,16 +129,42 @@ impl<'a> Level<'a> {
     }
 }
 
+/// Why something cannot be written, on its way past the one who reads it. An error of
+/// `erased_serde`'s says nothing, and panics when it is asked: it has to reach the writer that
+/// gave it as it is.
+struct Failure<E>(Cell<Option<E>>);
+
+impl<E> Default for Failure<E> {
+    fn default() -> Self {
+        Self(Cell::new(None))
+    }
+}
+
+impl<E: serde::ser::Error> Failure<E> {
+    fn pass<T, D: serde::de::Error>(&self, written: Result<T, E>) -> Result<T, D> {
+        written.map_err(|error| {
+            self.0.set(Some(error));
+            D::custom("it cannot be written")
+        })
+    }
+
+    /// The failure, or that it could not be read.
+    fn or(&self, unread: impl fmt::Display) -> E {
+        self.0.take().unwrap_or_else(|| E::custom(unread))
+    }
+}
+
 /// Writes what it visits.
-struct Copy<'a, S> {
+struct Copy<'a, S: Serializer> {
     serializer: S,
     level: Level<'a>,
+    failure: &'a Failure<S::Error>,
 }
 
 macro_rules! scalars {
     ($($visit:ident, $serialize:ident, $ty:ty;)*) => {$(
         fn $visit<E: serde::de::Error>(self, value: $ty) -> Result<S::Ok, E> {
-            self.serializer.$serialize(value).map_err(E::custom)
+            self.failure.pass(self.serializer.$serialize(value))
         }
     )*};
 }
@@ -163,7 +189,7 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<S::Ok, E> {
-        self.serializer.serialize_unit().map_err(E::custom)
+        self.failure.pass(self.serializer.serialize_unit())
     }
 
     fn visit_none<E: serde::de::Error>(self) -> Result<S::Ok, E> {
@@ -179,50 +205,50 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<S::Ok, A::Error> {
+        let failure = self.failure;
         let level = self.level.below();
-        let writer = self.serializer.serialize_seq(seq.size_hint());
-        let mut writer = writer.map_err(A::Error::custom)?;
-        while seq
-            .next_element_seed(Element {
+        let mut writer = failure.pass(self.serializer.serialize_seq(seq.size_hint()))?;
+        loop {
+            let element = Element {
                 writer: &mut writer,
                 level,
-            })?
-            .is_some()
-        {}
-        writer.end().map_err(A::Error::custom)
+                failure,
+            };
+            if seq.next_element_seed(element)?.is_none() {
+                return failure.pass(writer.end());
+            }
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<S::Ok, A::Error> {
+        let failure = self.failure;
         let level = self.level;
         // How many entries are left out is known at the end only.
         let entries = map.size_hint().filter(|_| level.drops_nothing());
         let to_text = self.serializer.is_human_readable();
-        let writer = self.serializer.serialize_map(entries);
-        let mut writer = writer.map_err(A::Error::custom)?;
+        let mut writer = failure.pass(self.serializer.serialize_map(entries))?;
         while let Some(key) = map.next_key_seed(Key)? {
             match level.entry(&key) {
                 Entry::LeftOut => drop(map.next_value::<IgnoredAny>()?),
                 Entry::Replaced(text) => {
                     map.next_value::<IgnoredAny>()?;
-                    let written = writer.serialize_entry(&*key, text);
-                    written.map_err(A::Error::custom)?;
+                    failure.pass(writer.serialize_entry(&*key, text))?;
                 }
                 Entry::Bytes if !to_text => {
                     let bytes: Option<Binary> = map.next_value()?;
-                    let written = writer.serialize_entry(&*key, &bytes);
-                    written.map_err(A::Error::custom)?;
+                    failure.pass(writer.serialize_entry(&*key, &bytes))?;
                 }
                 Entry::Bytes | Entry::Copied => {
-                    let written = writer.serialize_key(&*key);
-                    written.map_err(A::Error::custom)?;
+                    failure.pass(writer.serialize_key(&*key))?;
                     map.next_value_seed(Value {
                         writer: &mut writer,
                         level: level.below(),
+                        failure,
                     })?;
                 }
             }
         }
-        writer.end().map_err(A::Error::custom)
+        failure.pass(writer.end())
     }
 }
 
@@ -254,9 +280,10 @@ impl<'de> Visitor<'de> for Key {
 }
 
 /// Where the next element of an array goes.
-struct Element<'a, W> {
+struct Element<'a, W: SerializeSeq> {
     writer: &'a mut W,
     level: Level<'a>,
+    failure: &'a Failure<W::Error>,
 }
 
 impl<'de, W: SerializeSeq> DeserializeSeed<'de> for Element<'_, W> {
@@ -264,16 +291,15 @@ impl<'de, W: SerializeSeq> DeserializeSeed<'de> for Element<'_, W> {
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<(), D::Error> {
         let element = Once::new(inner, self.level);
-        self.writer
-            .serialize_element(&element)
-            .map_err(D::Error::custom)
+        self.failure.pass(self.writer.serialize_element(&element))
     }
 }
 
 /// Where the value of an entry goes.
-struct Value<'a, W> {
+struct Value<'a, W: SerializeMap> {
     writer: &'a mut W,
     level: Level<'a>,
+    failure: &'a Failure<W::Error>,
 }
 
 impl<'de, W: SerializeMap> DeserializeSeed<'de> for Value<'_, W> {
@@ -281,9 +307,7 @@ impl<'de, W: SerializeMap> DeserializeSeed<'de> for Value<'_, W> {
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<(), D::Error> {
         let value = Once::new(inner, self.level);
-        self.writer
-            .serialize_value(&value)
-            .map_err(D::Error::custom)
+        self.failure.pass(self.writer.serialize_value(&value))
     }
 }
 
@@ -307,9 +331,14 @@ impl<'de, D: Deserializer<'de>> Serialize for Once<'_, D> {
         let Some(inner) = self.inner.take() else {
             return Err(S::Error::custom("the wire format wrote a value twice"));
         };
-        let level = self.level;
+        let failure = Failure::default();
+        let copy = Copy {
+            serializer,
+            level: self.level,
+            failure: &failure,
+        };
         inner
-            .deserialize_any(Copy { serializer, level })
-            .map_err(S::Error::custom)
+            .deserialize_any(copy)
+            .map_err(|error| failure.or(error))
     }
 }
