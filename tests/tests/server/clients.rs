@@ -82,8 +82,13 @@ async fn who_is_silent_hears_something_now_and_then() {
         let mut client = admitted(&server, format).await;
         for _ in 0..3 {
             let sign = within(client.hear()).await.unwrap();
-            assert_eq!(sign["type"], "interact_response", "{sign}");
-            assert_eq!((&sign["id"], &sign["events"]), (&json!(""), &json!([])));
+            match format {
+                Format::Json => assert_eq!(
+                    (&sign["type"], &sign["id"], &sign["events"]),
+                    (&json!("interact_response"), &json!(""), &json!([]))
+                ),
+                Format::Msgpack => assert_eq!(sign["type"], "hello", "{sign}"),
+            }
         }
         assert!(shown(&mut client, "").await.is_null());
     }

@@ -88,6 +88,28 @@ async fn what_was_asked_before_a_reset_is_answered_before_it() {
 }
 
 #[tokio::test]
+async fn what_happened_before_a_reset_is_told_before_it() {
+    let server = served(pool()).await;
+    for spoken in FORMATS {
+        let mut client = admitted(&server, spoken).await;
+        for n in 0..50 {
+            let session = format!("s{n}");
+            let payload = json!({"text": "hear, hear"});
+            let announce = json!({"type": "widget_op", "op": "announce", "payload": payload});
+            client.tell(&session, &announce).await;
+            client
+                .tell(&session, &json!({"type": "reset", "id": "r"}))
+                .await;
+            for told in ["announce", "reset_response", "session_closed"] {
+                let heard = within(client.hear()).await.unwrap();
+                let is_it = heard["type"] == told || heard["family"] == told;
+                assert!(is_it, "{told}: {heard}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn resetting_what_never_was_is_answered_too_and_takes_no_session() {
     let server = served(pool().max_sessions(1)).await;
     let mut client = admitted(&server, Format::Json).await;

@@ -16,7 +16,7 @@ mod sessions;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub struct Bridge {
     phase: Phase,
     /// What the client wants each session to start with; it may still hold credentials.
     settings: Option<Bytes>,
+    /// What a renderer says first.
+    hello: Option<Bytes>,
     /// The version of the protocol that the client speaks.
     version: Option<u64>,
     tenants: BTreeMap<Key, Tenant>,
@@ -206,6 +208,7 @@ impl Bridge {
             client: Client::new(),
             phase: Phase::Settings,
             settings: None,
+            hello: None,
             version: None,
             tenants: BTreeMap::new(),
             names: HashMap::new(),
@@ -324,21 +327,42 @@ impl Bridge {
         self.interacts.abandon();
     }
 
-    /// Tells the client what happened. Answers come after all events there are, because those
-    /// that happened before an answer are to be told before it.
+    /// Tells the client what happened.
     fn poll_events(&mut self, context: &mut Context<'_>) -> bool {
         let mut moved = false;
         while self.client.has_room() {
             match self.bell.poll_next(&mut self.events, context) {
-                Poll::Ready(Some((key, session, event))) => self.told(key, session, event),
+                Poll::Ready(Some((key, session, event))) => {
+                    if self.told(key, event) {
+                        self.events.push(NextEvent { key, session });
+                    }
+                }
                 Poll::Ready(None) | Poll::Pending => match self.answers.next() {
-                    Some((sent, outcome)) => self.sent(sent, outcome),
+                    Some((sent, outcome)) => {
+                        self.catch_up(sent.key);
+                        self.sent(sent, outcome);
+                    }
                     None => break,
                 },
             }
             moved = true;
         }
         moved
+    }
+
+    /// Tells the client what happened in a session before it was answered: nobody may have been
+    /// woken for that yet.
+    fn catch_up(&mut self, key: Key) {
+        let mut context = Context::from_waker(Waker::noop());
+        while let Some(session) = self.tenants.get(&key).and_then(Tenant::source) {
+            let event = session.renderer.poll_event(session.id, &mut context);
+            let Poll::Ready(event) = event else {
+                return;
+            };
+            if !self.told(key, event) {
+                return;
+            }
+        }
     }
 
     fn poll_work(&mut self, context: &mut Context<'_>) -> bool {
@@ -348,7 +372,6 @@ impl Bridge {
             match done {
                 Done::Sent(sent, outcome) => self.answers.add(sent, outcome),
                 Done::Opened(key, opened) => self.opened(key, opened),
-                Done::Closed(key) => self.closed(key),
                 Done::Hello(opened) => self.hello_from(opened),
             }
         }
@@ -363,7 +386,7 @@ impl Bridge {
             let now = Instant::now();
             self.tell_those_who_wait(now);
             if self.is_serving() && self.last_said + self.config.keep_alive <= now {
-                self.say("", Some(""), &says::sign_of_life());
+                self.show_life();
             }
         }
     }

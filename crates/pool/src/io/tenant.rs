@@ -47,7 +47,7 @@ pub(super) enum State {
     },
     Open(Arc<Session>),
     /// The renderer is to let go of it.
-    Closing,
+    Closing(Arc<Session>),
 }
 
 /// What follows once nothing of the session is on its way any more.
@@ -72,10 +72,19 @@ impl Tenant {
         }
     }
 
+    /// The session, while messages can be sent to it.
     pub(super) fn session(&self) -> Option<&Arc<Session>> {
         match &self.state {
             State::Open(session) => Some(session),
-            _ => None,
+            State::Opening { .. } | State::Closing(_) => None,
+        }
+    }
+
+    /// The session, while something may be heard from it.
+    pub(super) fn source(&self) -> Option<&Arc<Session>> {
+        match &self.state {
+            State::Open(session) | State::Closing(session) => Some(session),
+            State::Opening { .. } => None,
         }
     }
 

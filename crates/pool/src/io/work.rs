@@ -21,7 +21,6 @@ pub(super) struct Key(pub(super) u64);
 pub(super) enum Work {
     Sending(Sending),
     Opening(Key, BoxFuture<'static, Result<Session, Error>>),
-    Closing(Key, oneshot::Receiver<Result<Outcome, Error>>),
     /// Of a session that is opened only to learn what a renderer says of itself.
     Hello(BoxFuture<'static, Result<Session, Error>>),
 }
@@ -30,11 +29,10 @@ pub(super) enum Work {
 pub(super) enum Done {
     Sent(Sent, Result<Outcome, Error>),
     Opened(Key, Result<Session, Error>),
-    Closed(Key),
     Hello(Result<Session, Error>),
 }
 
-/// A message on its way to the renderer.
+/// A message on its way to the renderer, or the end of a session.
 pub(super) struct Sending {
     pub(super) sent: Option<Sent>,
     pub(super) receiver: oneshot::Receiver<Result<Outcome, Error>>,
@@ -55,6 +53,8 @@ pub(super) enum Purpose {
     Ask { id: Box<str>, since: Instant },
     /// The bridge does, to close the session when all else is answered.
     Barrier,
+    /// It is the end of the session. Confirmed or not, its place is free then.
+    Close,
 }
 
 impl Future for Work {
@@ -76,11 +76,6 @@ impl Future for Work {
             Self::Opening(key, opening) => {
                 let opened = ready!(opening.as_mut().poll(context));
                 Done::Opened(*key, opened)
-            }
-            Self::Closing(key, receiver) => {
-                // Confirmed or not, its place is free.
-                let _ = ready!(Pin::new(receiver).poll(context));
-                Done::Closed(*key)
             }
             Self::Hello(opening) => Done::Hello(ready!(opening.as_mut().poll(context))),
         })

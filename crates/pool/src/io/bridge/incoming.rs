@@ -161,10 +161,7 @@ impl Bridge {
                 let key = self.tenant(name)?;
                 let tenant = self.tenants.get_mut(&key)?;
                 if tenant.closing.is_some() {
-                    let error =
-                        "session is closing; wait for session_closed before reusing this ID";
-                    let error = says::session_error("session_reset_in_progress", error);
-                    self.say(name, None, &error);
+                    self.say_closing(name);
                     return None;
                 }
                 // A tree may be what the others wait for.
@@ -205,12 +202,20 @@ impl Bridge {
             self.say(name, None, &says::session_closed());
             return;
         };
-        if let Some(tenant) = self.tenants.get_mut(&key)
-            && tenant.closing.is_none()
-        {
-            tenant.closing = Some(Closing::Reset(id.into()));
-            self.wind_down(key);
+        match self.tenants.get_mut(&key) {
+            Some(tenant) if tenant.closing.is_none() => {
+                tenant.closing = Some(Closing::Reset(id.into()));
+                self.wind_down(key);
+            }
+            _ => self.say_closing(name),
         }
+    }
+
+    /// As the renderer does to whoever does not wait for a session to be closed.
+    fn say_closing(&mut self, name: &str) {
+        let error = "session is closing; wait for session_closed before reusing this ID";
+        let error = says::session_error("session_reset_in_progress", error);
+        self.say(name, None, &error);
     }
 
     /// Sends what waited for the session to be open.
@@ -386,7 +391,7 @@ impl Bridge {
         };
         match &tenant.state {
             // Once it is open and what waited is sent.
-            State::Opening { .. } | State::Closing => {}
+            State::Opening { .. } | State::Closing(_) => {}
             // An interact may wait for a tree that will not come.
             State::Open(_) if tenant.is_idle() || !tenant.interacts.is_empty() => self.close(key),
             State::Open(_) => self.send_barrier(key),

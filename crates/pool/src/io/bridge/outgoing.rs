@@ -1,14 +1,14 @@
 //! What the client is told.
 
-use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use plushie_pool_core::link::{Outcome, SessionEvent};
 use plushie_pool_core::{Error, ErrorKind, Forwarded, Message, RequestId};
 
 use super::{Bridge, Phase, Source};
 use crate::io::says;
-use crate::io::work::{Key, NextEvent, Purpose, Sent, Work};
+use crate::io::work::{Key, Purpose, Sent, Work};
 use crate::session::Session;
 
 impl Bridge {
@@ -17,10 +17,10 @@ impl Bridge {
         match &self.source {
             Source::One(session) => {
                 let hello = session.renderer.identity().hello.payload().clone();
-                self.say_hello(&hello);
+                self.greet(hello);
             }
             Source::Pool(pool) => match pool.engine().hello().cloned() {
-                Some(hello) => self.say_hello(hello.payload()),
+                Some(hello) => self.greet(hello.payload().clone()),
                 None => {
                     let pool = pool.clone();
                     let opening = async move { pool.register().await };
@@ -34,31 +34,52 @@ impl Bridge {
         match opened {
             Ok(session) => {
                 let hello = session.renderer.identity().hello.payload().clone();
-                self.say_hello(&hello);
+                self.greet(hello);
             }
             Err(error) => self.end_with(&error.to_string()),
         }
     }
 
-    fn say_hello(&mut self, payload: &[u8]) {
-        let Some(client) = self.client.transport() else {
-            return;
-        };
-        let transport = self.transport.clone();
-        let name = self.config.transport.clone();
-        let instead = [("transport", &*name), ("codec", client.name())];
-        self.say(
-            "",
-            None,
-            &Forwarded::new(&*transport, payload).with(&instead),
-        );
+    fn greet(&mut self, hello: Bytes) {
+        self.hello = Some(hello);
+        self.say_hello();
         if self.check_version() {
             self.phase = Phase::Serving;
         }
     }
 
+    /// Says something that no client acts on, so that it knows that somebody is there: to the
+    /// SDK for Rust, which speaks JSON and calls a second hello an error, the end of an interact
+    /// in which nothing happened; to the others, of which that for Python counts nothing else,
+    /// hello once more.
+    pub(super) fn show_life(&mut self) {
+        let is_json = self
+            .client
+            .transport()
+            .is_some_and(|format| format.name() == "json");
+        if is_json {
+            self.say("", Some(""), &says::sign_of_life());
+        } else {
+            self.say_hello();
+        }
+    }
+
+    fn say_hello(&mut self) {
+        let (Some(client), Some(hello)) = (self.client.transport(), self.hello.clone()) else {
+            return;
+        };
+        let transport = self.transport.clone();
+        let name = self.config.transport.clone();
+        let instead = [("transport", &*name), ("codec", client.name())];
+        let hello = Forwarded::new(&*transport, &hello).with(&instead);
+        self.say("", None, &hello);
+    }
+
     /// A message was sent, or answered, or will never be.
     pub(super) fn sent(&mut self, sent: Sent, outcome: Result<Outcome, Error>) {
+        if let Purpose::Close = sent.purpose {
+            return self.closed(sent.key);
+        }
         let Some(tenant) = self.tenants.get_mut(&sent.key) else {
             return;
         };
@@ -82,10 +103,10 @@ impl Bridge {
         }
     }
 
-    /// Something happened in a session.
-    pub(super) fn told(&mut self, key: Key, session: Arc<Session>, event: Option<SessionEvent>) {
+    /// Something happened in a session; whether more may.
+    pub(super) fn told(&mut self, key: Key, event: Option<SessionEvent>) -> bool {
         let Some(tenant) = self.tenants.get_mut(&key) else {
-            return;
+            return false;
         };
         let name = tenant.name.clone();
         match event {
@@ -125,7 +146,7 @@ impl Bridge {
                 if name.is_empty() || self.is_for_one() {
                     self.end_with(&error.to_string());
                 }
-                return;
+                return false;
             }
             Some(SessionEvent::Failed(error)) => {
                 let code = error.code().unwrap_or("session_failed").to_owned();
@@ -133,7 +154,7 @@ impl Bridge {
                 if self.is_for_one() {
                     self.over();
                 }
-                return;
+                return false;
             }
             Some(_) => {}
             None => {
@@ -144,10 +165,10 @@ impl Bridge {
                     self.say(&name, None, &says::session_closed());
                     self.over();
                 }
-                return;
+                return false;
             }
         }
-        self.events.push(NextEvent { key, session });
+        true
     }
 
     /// Something asked at `since` is answered.

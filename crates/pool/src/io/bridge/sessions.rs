@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plushie_pool_core::{Error, ErrorKind};
+use plushie_pool_core::{Error, ErrorKind, RequestId};
 use tokio::sync::oneshot;
 
 use super::{Bridge, Source};
 use crate::io::says;
 use crate::io::tenant::{Closing, State, Tenant};
-use crate::io::work::{Key, NextEvent, Work};
+use crate::io::work::{Key, NextEvent, Purpose, Sending, Sent, Work};
 use crate::session::Session;
 
 /// How long a client waits for a session before it is told what for.
 const UNTOLD: Duration = Duration::from_secs(2);
+
+/// What comes after every answer.
+const LAST: RequestId = RequestId::new(u64::MAX);
 
 impl Bridge {
     /// The client's session of this name, opened if need be. None if it cannot be, which the
@@ -107,10 +110,17 @@ impl Bridge {
         let Some(tenant) = self.tenants.get_mut(&key) else {
             return;
         };
-        if let State::Open(session) = std::mem::replace(&mut tenant.state, State::Closing) {
+        if let Some(session) = tenant.session().cloned() {
+            tenant.state = State::Closing(session.clone());
             let (completion, receiver) = oneshot::channel();
             session.renderer.close(session.id, Some(completion));
-            self.work.push(Work::Closing(key, receiver));
+            let sent = Some(Sent {
+                key,
+                id: LAST,
+                bytes: 0,
+                purpose: Purpose::Close,
+            });
+            self.work.push(Work::Sending(Sending { sent, receiver }));
         }
     }
 
