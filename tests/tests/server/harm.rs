@@ -6,14 +6,19 @@ use plushie_pool_server::ServerConfig;
 use plushie_pool_tests::wire::Format;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Mutex;
 
 use crate::support::{
     FORMATS, admitted, connected, find, label, pool, resident, served, served_with, shown, until,
     within,
 };
 
+/// Held by those who look at how much memory the process takes.
+static SCALES: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test]
 async fn who_never_reads_is_cut_off_and_takes_no_memory() {
+    let _scales = SCALES.lock().await;
     let mut config = ServerConfig::default();
     config.stall_timeout = Duration::from_millis(500);
     let server = served_with(pool(), config).await;
@@ -51,6 +56,7 @@ async fn who_never_reads_is_cut_off_and_takes_no_memory() {
 
 #[tokio::test]
 async fn who_asks_for_much_and_reads_nothing_is_cut_off() {
+    let _scales = SCALES.lock().await;
     let mut config = ServerConfig::default();
     config.stall_timeout = Duration::from_millis(500);
     let server = served_with(pool(), config).await;
@@ -206,4 +212,32 @@ async fn much_at_once_waits_for_the_renderer_and_arrives_in_order() {
         }
         within(writing).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn who_has_to_wait_cannot_fill_the_memory_meanwhile() {
+    let _scales = SCALES.lock().await;
+    let server = served(pool().max_sessions(1)).await;
+    let mut first = admitted(&server, Format::Json).await;
+    assert!(shown(&mut first, "").await.is_null());
+    let mut greedy = admitted(&server, Format::Msgpack).await;
+    let before = resident();
+    let big = "z".repeat(8 << 20);
+    let mut sent = 0;
+    // Each session waits; it is read from until enough does.
+    let flood = async {
+        for session in 0.. {
+            greedy.tell(&format!("g{session}"), &label(&big)).await;
+            sent += big.len();
+        }
+    };
+    let stopped = tokio::time::timeout(Duration::from_secs(2), flood).await;
+    assert!(stopped.is_err(), "it is read from without end");
+    let most = resident();
+    println!("sent {sent} bytes; resident before {before} KiB, then {most} KiB");
+    assert!(sent <= 160 << 20, "{sent}");
+    assert!(shown(&mut first, "").await.is_null());
+    drop(greedy);
+    until("it is gone", || server.stats().clients.len() == 1).await;
+    assert!(shown(&mut first, "").await.is_null());
 }

@@ -160,8 +160,9 @@ struct Answers {
 /// How much is done in one go before others have their turn.
 const TURN: usize = 64;
 
-/// How many bytes may wait to be read by the client: those of what it had asked for before it
-/// was read from no more. Room for one message of any size.
+/// How many bytes of one client's may be on their way: of what it sent, before it is read from
+/// no more, and of what it asked for and does not read, before it is cut off. Room for one
+/// message of any size.
 const MOST: usize = 2 * MAX_PAYLOAD;
 
 impl Answers {

@@ -95,6 +95,11 @@ impl Tenant {
         self.messages < MESSAGES * factor && self.bytes < BYTES * factor
     }
 
+    /// The bytes on their way.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.messages == 0
     }

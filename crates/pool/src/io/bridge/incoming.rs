@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::sync::oneshot;
 
-use super::{Bridge, Phase, Source, TURN};
+use super::{Bridge, MOST, Phase, Source, TURN};
 use crate::builder::LONGEST;
 use crate::io::says;
-use crate::io::tenant::{Closing, Interact, State};
+use crate::io::tenant::{Closing, Interact, State, Tenant};
 use crate::io::work::{Key, Purpose, Sending, Sent, Work};
 
 /// How long the name of a session or of a request may be, in bytes.
@@ -159,6 +159,7 @@ impl Bridge {
             "widget_op" if self.is_alone(name) && is_exit(&*transport, &payload) => self.over(),
             _ => {
                 let key = self.tenant(name)?;
+                let bytes: usize = self.tenants.values().map(Tenant::bytes).sum();
                 let tenant = self.tenants.get_mut(&key)?;
                 if tenant.closing.is_some() {
                     self.say_closing(name);
@@ -166,7 +167,8 @@ impl Bridge {
                 }
                 // A tree may be what the others wait for.
                 let is_tree = Class::of(&envelope.kind) == Class::Tree;
-                if !tenant.has_room(is_tree && !tenant.interacts.is_empty()) {
+                let is_urgent = is_tree && !tenant.interacts.is_empty();
+                if !tenant.has_room(is_urgent) || (bytes >= MOST && !is_urgent) {
                     return Some(payload);
                 }
                 match tenant.state {
