@@ -16,6 +16,9 @@ const CHUNK: usize = 64 * 1024;
 /// How long a client that was told why it is cut off may take to read it.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How much of what such a client still sends is read, in chunks.
+const REST: usize = 16;
+
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
@@ -66,7 +69,11 @@ pub(crate) async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut 
     let goodbye = async {
         stream.shutdown().await?;
         let mut rest = vec![0; CHUNK];
-        while stream.read(&mut rest).await? > 0 {}
+        for _ in 0..REST {
+            if stream.read(&mut rest).await? == 0 {
+                break;
+            }
+        }
         io::Result::Ok(())
     };
     // Late or broken: either way it is over.

@@ -46,6 +46,7 @@ async fn who_never_reads_is_cut_off_and_takes_no_memory() {
     println!("sent {sent} bytes; resident before {before} KiB, at most {most} KiB");
     // 16 MiB of events, twice as much while one replaces the other, and what is on its way.
     assert!(most < before + 80 * 1024, "from {before} to {most} KiB");
+    assert!(sent < 100 << 20, "it is read from without end");
     assert_eq!(shown(&mut other, "").await, "other");
     until("its session is back", || {
         server.pool().status().sessions == 1
