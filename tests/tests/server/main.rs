@@ -9,4 +9,5 @@ mod harm;
 mod sessions;
 mod shared;
 mod support;
+mod tap;
 mod tokens;

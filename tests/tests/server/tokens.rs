@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use plushie_pool::ErrorKind;
+use plushie_pool::{ErrorKind, SessionPool, WireFormat};
 use plushie_pool_server::{Listen, Server, ServerConfig, Token};
 use serde_json::{Value, json};
 
 use crate::support::{FORMATS, admitted_with, connected, label, pool, served_with, shown, within};
+use crate::tap::Tapped;
 
 const TOKEN: &str = "correct-horse-battery-staple";
 const SHA256: &str = "d7ab7b9ab3f2d5bd26a23ac6ba86bd4e6fc4aa2c4dd4ba3ecd2f1c4f3ba3ed1f";
@@ -222,7 +223,6 @@ impl io::Write for Log {
     }
 }
 
-/// The renderer says so when it is shown a setting it does not know, and `token` is one.
 #[tokio::test]
 async fn the_token_goes_no_further_and_into_no_log() {
     let log = Log::default();
@@ -236,7 +236,11 @@ async fn the_token_goes_no_further_and_into_no_log() {
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
-    let pool = pool().renderer_env("RUST_LOG", "trace");
+    let tapped = Tapped::new();
+    let sent = tapped.copy.clone();
+    let pool = SessionPool::builder()
+        .format(WireFormat::Json)
+        .connector(tapped);
     let server = served_with(pool, guarded()).await;
     for shows in [
         json!({"token": TOKEN}),
@@ -286,6 +290,19 @@ async fn the_token_goes_no_further_and_into_no_log() {
     within(server.shutdown()).await;
     within(server.pool().shutdown()).await.unwrap();
 
+    let sent = String::from_utf8(sent.lock().unwrap().clone()).unwrap();
+    for kept in [
+        "\"type\":\"window_op\"",
+        "\"title\":\"t\"",
+        "\"nested\":[{}]",
+    ] {
+        assert!(sent.contains(kept), "{sent}");
+    }
+    assert!(!sent.contains("token"), "{sent}");
+    assert!(
+        !sent.contains(TOKEN) && !sent.contains(&sha256(TOKEN)),
+        "{sent}"
+    );
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("cut off a client"), "{logged}");
     assert!(
