@@ -2,13 +2,17 @@
 //!
 //! `plushie-pool-test-client SOCKET SESSIONS`: opens the sessions, prints a line, and hangs.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+#[cfg(not(unix))]
+fn main() {}
 
-use plushie_pool_tests::wire::Format;
-use serde_json::{Value, json};
-
+#[cfg(unix)]
 fn main() {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use plushie_pool_tests::wire::Format;
+    use serde_json::{Value, json};
+
     let mut args = std::env::args().skip(1);
     let socket = args.next().expect("a socket");
     let sessions: usize = args.next().and_then(|n| n.parse().ok()).expect("a number");
