@@ -12,6 +12,7 @@
 mod incoming;
 mod outgoing;
 mod sessions;
+mod settings;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -21,16 +22,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
-use plushie_pool_core::link::Outcome;
-use plushie_pool_core::{Error, Header, MAX_PAYLOAD, RequestId, SessionId, Transport};
+use plushie_pool_core::{Error, Header, MAX_PAYLOAD, SessionId, Transport};
 
 use super::alarm::Alarm;
+use super::answers::Answers;
 use super::bell::Bell;
 use super::client::Client;
 use super::control::Interacts;
 use super::says;
 use super::tenant::Tenant;
-use super::work::{Done, Key, NextEvent, Sent, Work};
+use super::work::{Done, Key, NextEvent, Work};
 use crate::pool::SessionPool;
 use crate::session::Session;
 
@@ -149,14 +150,6 @@ enum Phase {
     Over,
 }
 
-/// Answers that the client has not been told, in the order in which a renderer gives those of a
-/// session: that of the requests.
-#[derive(Default)]
-struct Answers {
-    waiting: BTreeMap<(Key, RequestId), (Sent, Result<Outcome, Error>)>,
-    bytes: usize,
-}
-
 /// How much is done in one go before others have their turn.
 const TURN: usize = 64;
 
@@ -164,26 +157,6 @@ const TURN: usize = 64;
 /// no more, and of what it asked for and does not read, before it is cut off. Room for one
 /// message of any size.
 const MOST: usize = 2 * MAX_PAYLOAD;
-
-impl Answers {
-    fn add(&mut self, sent: Sent, outcome: Result<Outcome, Error>) {
-        self.bytes += size(&outcome);
-        self.waiting.insert((sent.key, sent.id), (sent, outcome));
-    }
-
-    fn next(&mut self) -> Option<(Sent, Result<Outcome, Error>)> {
-        let (_, (sent, outcome)) = self.waiting.pop_first()?;
-        self.bytes -= size(&outcome);
-        Some((sent, outcome))
-    }
-}
-
-fn size(outcome: &Result<Outcome, Error>) -> usize {
-    match outcome {
-        Ok(Outcome::Reply(message)) => message.payload().len(),
-        _ => 0,
-    }
-}
 
 impl Bridge {
     /// A bridge to as many sessions of the pool as the client asks for.

@@ -5,6 +5,7 @@
 //! that may use many sessions, and what a server is built upon.
 
 mod alarm;
+mod answers;
 mod bell;
 mod bridge;
 mod client;

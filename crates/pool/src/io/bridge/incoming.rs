@@ -8,10 +8,9 @@ use plushie_pool_core::{
     Class, Envelope, Error, ErrorKind, Forwarded, Header, RequestId, Transport, decode_payload,
 };
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio::sync::oneshot;
 
-use super::{Bridge, MOST, Phase, Source, TURN};
+use super::{Bridge, MOST, Phase, TURN};
 use crate::builder::LONGEST;
 use crate::io::says;
 use crate::io::tenant::{Closing, Interact, State, Tenant};
@@ -22,48 +21,6 @@ const NAME: usize = 1024;
 
 /// How long a renderer may take to answer everything it was asked before a session is closed.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
-
-/// The version of the protocol that renderers speak.
-const PROTOCOL_VERSION: u64 = 1;
-
-/// What a client has to show.
-#[derive(Deserialize)]
-struct Settings {
-    settings: Shown,
-}
-
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(default)]
-    protocol_version: Lenient<u64>,
-    #[serde(default)]
-    token: Lenient<String>,
-    #[serde(default)]
-    token_sha256: Lenient<String>,
-}
-
-/// A value, or the fact that there was something else.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient<T> {
-    Fitting(T),
-    Other(IgnoredAny),
-}
-
-impl<T> Default for Lenient<T> {
-    fn default() -> Self {
-        Self::Other(IgnoredAny)
-    }
-}
-
-impl<T> Lenient<T> {
-    fn fitting(&self) -> Option<&T> {
-        match self {
-            Self::Fitting(value) => Some(value),
-            Self::Other(_) => None,
-        }
-    }
-}
 
 impl Bridge {
     /// Takes what the client sent, for as long as there is room; whether there was any.
@@ -103,35 +60,6 @@ impl Bridge {
             moved = true;
         }
         moved
-    }
-
-    /// The first message: it must be the settings, and show who the client is.
-    fn take_settings(&mut self, payload: Bytes) {
-        let Some(transport) = self.client.transport() else {
-            return;
-        };
-        // Nothing of what it sent is repeated in an error: it may be a token.
-        let Ok(envelope) = transport.envelope(&payload) else {
-            return self.end_with("failed to decode initial settings");
-        };
-        if envelope.kind != "settings" {
-            return self.end_with("expected settings as first message");
-        }
-        let Ok(Settings { settings: shown }) = decode_payload(&*transport, &payload) else {
-            return self.end_with("failed to parse initial settings");
-        };
-        if let Some(admission) = &self.config.admission {
-            let token = shown.token.fitting().map(String::as_str);
-            let sha256 = shown.token_sha256.fitting().map(String::as_str);
-            if let Err(refusal) = admission.admit(token, sha256) {
-                return self.end_with(&refusal.0);
-            }
-        }
-        let version = shown.protocol_version.fitting().copied();
-        self.settings = (version == Some(PROTOCOL_VERSION)).then_some(payload);
-        self.version = version;
-        self.phase = Phase::Hello;
-        self.find_hello();
     }
 
     /// A message for a session; handed back if that has no room for it yet.
@@ -270,7 +198,7 @@ impl Bridge {
     }
 
     /// Asks the renderer something, to know when all that was asked before is answered.
-    fn send_barrier(&mut self, key: Key) {
+    pub(super) fn send_barrier(&mut self, key: Key) {
         let outline = Outgoing {
             class: Class::Plain,
             asks: None,
@@ -383,68 +311,6 @@ impl Bridge {
         }
         if matches!(sent.purpose, Purpose::Barrier) {
             self.close(sent.key);
-        }
-    }
-
-    /// Closes a session once what was asked before is answered.
-    pub(super) fn wind_down(&mut self, key: Key) {
-        let Some(tenant) = self.tenants.get(&key) else {
-            return;
-        };
-        match &tenant.state {
-            // Once it is open and what waited is sent.
-            State::Opening { .. } | State::Closing(_) => {}
-            // An interact may wait for a tree that will not come.
-            State::Open(_) if tenant.is_idle() || !tenant.interacts.is_empty() => self.close(key),
-            State::Open(_) => self.send_barrier(key),
-        }
-    }
-
-    /// The client will say no more: ends when what it asked is answered.
-    pub(super) fn wind_up(&mut self) {
-        if self.phase != Phase::Serving || self.client.is_torn() {
-            return self.over();
-        }
-        for key in self.tenants.keys().copied().collect::<Vec<_>>() {
-            match self.tenants.get_mut(&key) {
-                Some(tenant) if matches!(tenant.state, State::Opening { .. }) => {
-                    self.remove(key, None);
-                }
-                Some(tenant) if tenant.closing.is_none() => {
-                    tenant.closing = Some(Closing::Gone);
-                    self.wind_down(key);
-                }
-                _ => {}
-            }
-        }
-        if self.tenants.is_empty() {
-            self.over();
-        }
-    }
-
-    pub(super) fn is_for_one(&self) -> bool {
-        matches!(self.source, Source::One(_))
-    }
-
-    pub(super) fn check_version(&mut self) -> bool {
-        match self.version {
-            Some(PROTOCOL_VERSION) => true,
-            Some(other) => {
-                let expected = PROTOCOL_VERSION;
-                let message = format!(
-                    "protocol version mismatch: host sent {other}, renderer expects {expected}"
-                );
-                self.end_with(&message);
-                false
-            }
-            None => {
-                let expected = PROTOCOL_VERSION;
-                let message = format!(
-                    "missing or invalid protocol_version in Settings (expected {expected})"
-                );
-                self.end_with(&message);
-                false
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use plushie_pool_core::{Error, ErrorKind, RequestId};
 use tokio::sync::oneshot;
 
-use super::{Bridge, Source};
+use super::{Bridge, Phase, Source};
 use crate::io::says;
 use crate::io::tenant::{Closing, State, Tenant};
 use crate::io::work::{Key, NextEvent, Purpose, Sending, Sent, Work};
@@ -105,6 +105,42 @@ impl Bridge {
         }
     }
 
+    /// Closes a session once what was asked before is answered.
+    pub(super) fn wind_down(&mut self, key: Key) {
+        let Some(tenant) = self.tenants.get(&key) else {
+            return;
+        };
+        match &tenant.state {
+            // Once it is open and what waited is sent.
+            State::Opening { .. } | State::Closing(_) => {}
+            // An interact may wait for a tree that will not come.
+            State::Open(_) if tenant.is_idle() || !tenant.interacts.is_empty() => self.close(key),
+            State::Open(_) => self.send_barrier(key),
+        }
+    }
+
+    /// The client will say no more: ends when what it asked is answered.
+    pub(super) fn wind_up(&mut self) {
+        if self.phase != Phase::Serving || self.client.is_torn() {
+            return self.over();
+        }
+        for key in self.tenants.keys().copied().collect::<Vec<_>>() {
+            match self.tenants.get_mut(&key) {
+                Some(tenant) if matches!(tenant.state, State::Opening { .. }) => {
+                    self.remove(key, None);
+                }
+                Some(tenant) if tenant.closing.is_none() => {
+                    tenant.closing = Some(Closing::Gone);
+                    self.wind_down(key);
+                }
+                _ => {}
+            }
+        }
+        if self.tenants.is_empty() {
+            self.over();
+        }
+    }
+
     /// Has the renderer let go of a session.
     pub(super) fn close(&mut self, key: Key) {
         let Some(tenant) = self.tenants.get_mut(&key) else {
@@ -167,6 +203,11 @@ impl Bridge {
                 gauge.left(&tenant.name, error);
             }
         }
+    }
+
+    /// Whether there is one session, whatever the client calls it.
+    pub(super) fn is_for_one(&self) -> bool {
+        matches!(self.source, Source::One(_))
     }
 
     /// When the next of those who wait for a session is to be told so.
