@@ -3,5 +3,6 @@
 //! None of the pool's own code is used here: where both ends are wrong in the same way, no test
 //! would notice.
 
+pub mod client;
 pub mod script;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! Why the command did not succeed.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +26,24 @@ pub(crate) enum Failure {
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
 
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+
+    #[error("cannot run {}: {source}", program.display())]
+    Spawn {
+        program: OsString,
+        source: io::Error,
+    },
+
+    #[error("cannot write to standard output: {0}")]
+    Announce(io::Error),
+
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
+
+    #[error("{address}: {problem}")]
+    Server { address: String, problem: String },
+
     #[error("cannot set up timers: {0}")]
     Runtime(io::Error),
 
@@ -34,10 +53,20 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// 2 if the command line or the environment has to change, as with what clap refuses.
+    /// Says it on standard error; the exit code for it.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("error: {self}");
+        self.exit_code()
+    }
+
+    /// As a shell has it for a command that cannot be run; 2 if the command line or the environment has to change, as with what clap refuses.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
+            Self::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ExitCode::from(127)
+            }
+            Self::Spawn { .. } => ExitCode::from(126),
             Self::Pool(error) if error.kind() == ErrorKind::Config => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

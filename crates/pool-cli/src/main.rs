@@ -1,16 +1,25 @@
-//! Tries out a renderer and the pool, with nothing else installed:
+//! Tries out a renderer and the pool, with nothing else installed, and puts the pool where
+//! other processes can use it:
 //!
 //! ```sh
 //! plushie-pool demo --mode headless --sessions 8 --screenshots shots
+//! plushie-pool run -- cargo nextest run
+//! plushie-pool serve --listen :4567
+//! plushie-pool status --watch
 //! ```
 
 mod counter;
 mod demo;
 mod failure;
+mod pool_options;
 mod progress;
 mod renderer;
 mod report;
+mod run;
 mod screenshot;
+mod serve;
+mod signals;
+mod status;
 
 use std::process::ExitCode;
 
@@ -27,6 +36,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Run(run::Run),
+    Serve(serve::Serve),
+    Status(status::Status),
 }
 
 fn main() -> ExitCode {
@@ -37,5 +49,8 @@ fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Demo(demo) => demo.run(),
+        Command::Run(run) => run.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Status(status) => status.run(),
     }
 }

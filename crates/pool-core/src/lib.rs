@@ -22,6 +22,7 @@
 mod binary;
 pub mod conformance;
 mod error;
+mod forward;
 pub mod framing;
 mod id;
 pub mod link;
@@ -38,6 +39,7 @@ mod transport;
 
 pub use binary::Binary;
 pub use error::{Error, ErrorKind, Exit, Origin, Phase};
+pub use forward::Forwarded;
 pub use id::{IdText, NotAnId, RendererId, RequestId, SessionId};
 pub use message::{Message, decode_payload};
 pub use mode::{Addressing, Close, Mode, Placement, RendererView};

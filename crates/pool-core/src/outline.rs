@@ -32,6 +32,18 @@ pub enum Class {
     Plain,
 }
 
+impl Class {
+    /// What sending a message of this `type` does.
+    pub fn of(kind: &str) -> Self {
+        match kind {
+            "interact" => Self::Interact,
+            "snapshot" | "patch" => Self::Tree,
+            "reset" => Self::Reset,
+            _ => Self::Plain,
+        }
+    }
+}
+
 impl Outline {
     /// Looks at `message`.
     ///
@@ -211,12 +223,7 @@ impl Seek for Type {
     type Found = Class;
 
     fn text(self, text: &str) -> Option<Class> {
-        Some(match text {
-            "interact" => Class::Interact,
-            "snapshot" | "patch" => Class::Tree,
-            "reset" => Class::Reset,
-            _ => Class::Plain,
-        })
+        Some(Class::of(text))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::pool::{PoolShared, SessionPool};
 use crate::registry;
 
 /// As good as for ever, and yet a time that can be added to any other.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 pub(crate) fn bounded(timeout: Duration) -> Duration {
     timeout.min(LONGEST)
@@ -53,6 +53,7 @@ pub struct Builder {
     close_timeout: Duration,
     grace: Grace,
     event_capacity: Option<usize>,
+    of_a_server: bool,
     invalid: Option<Error>,
 }
 
@@ -84,6 +85,7 @@ impl Builder {
             close_timeout: Duration::from_secs(5),
             grace: Grace::default(),
             event_capacity: None,
+            of_a_server: false,
             invalid: None,
         }
     }
@@ -239,6 +241,21 @@ impl Builder {
         self
     }
 
+    /// The connector reaches a server.
+    pub(crate) fn of_a_server(mut self) -> Self {
+        self.of_a_server = true;
+        #[cfg(not(feature = "msgpack"))]
+        {
+            self.format = WireFormat::Json;
+        }
+        self
+    }
+
+    /// Takes of [what the environment says](Self::with_env) what does not concern renderers.
+    pub(crate) fn with_timeouts_of_env(self) -> Self {
+        self.with_vars(|name| (name == "PLUSHIE_TEST_TIMEOUT").then(|| env::var_os(name))?)
+    }
+
     /// Takes what the plushie SDKs' users set in the environment:
     ///
     /// | variable | sets |
@@ -380,6 +397,7 @@ impl Builder {
             screen,
             timeout: self.timeout,
             acquire_timeout: self.acquire_timeout,
+            of_a_server: self.of_a_server,
         };
         let fleet = Fleet::new(mode, self.restart, warm);
         let engine = io_thread::start(|io| Engine::new(config, fleet, io))?;

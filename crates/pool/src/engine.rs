@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -10,7 +10,7 @@ use plushie_pool_core::{
     Acquired, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
 };
 use plushie_pool_renderer::{
-    AppSettings, Connector, End, Observer, Renderer, RendererConfig, Screen,
+    AppSettings, Connector, End, Hello, Observer, Renderer, RendererConfig, Screen,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
@@ -32,6 +32,7 @@ pub(crate) struct Engine {
     deserted: watch::Sender<bool>,
     /// Nothing is left.
     over: watch::Sender<bool>,
+    hello: OnceLock<Hello>,
 }
 
 /// What a pool was built with.
@@ -48,6 +49,8 @@ pub(crate) struct EngineConfig {
     pub(crate) screen: Option<Arc<Screen>>,
     pub(crate) timeout: Duration,
     pub(crate) acquire_timeout: Duration,
+    /// Its sessions are a server's, who gives each its turn.
+    pub(crate) of_a_server: bool,
 }
 
 type SlotSender = oneshot::Sender<Result<Slot, Error>>;
@@ -85,6 +88,7 @@ impl Engine {
             closing: watch::Sender::new(false),
             deserted: watch::Sender::new(false),
             over: watch::Sender::new(false),
+            hello: OnceLock::new(),
             config,
         }
     }
@@ -202,6 +206,7 @@ impl Engine {
         match started {
             Ok(renderer) => {
                 self.spares.started();
+                self.hello.get_or_init(|| renderer.identity().hello.clone());
                 tell.send_replace(Some(Ok(renderer.clone())));
                 // Both may have happened while nobody could tell the renderer.
                 if *self.closing.borrow() {
@@ -337,6 +342,16 @@ impl Engine {
             renderer.abandon(&error);
         }
         self.check_over();
+    }
+
+    /// Runs what is to run on the pool's own thread.
+    pub(crate) fn io(&self) -> Handle {
+        self.io.clone()
+    }
+
+    /// What the first renderer said of itself; none before there was one.
+    pub(crate) fn hello(&self) -> Option<&Hello> {
+        self.hello.get()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

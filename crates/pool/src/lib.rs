@@ -56,6 +56,10 @@
 //! - A pool belongs to no runtime: it may be made in one test and used in the next, kept in a
 //!   `static`, or used without async, see the feature `blocking`.
 //!
+//! - Whatever would talk to a renderer of its own can run on a session, as a stream
+//!   ([`Session::into_io`]) or through a server (the crate `plushie-pool-server` and the command
+//!   `plushie-pool run`), whose sessions [`SessionPool::shared`] uses where there is one.
+//!
 //! # Features
 //!
 //! | feature | what it compiles in |
@@ -117,8 +121,10 @@
 pub mod blocking;
 mod builder;
 mod choice;
+mod connected;
 mod engine;
 mod fleet;
+pub mod io;
 mod io_thread;
 mod pool;
 mod registry;
@@ -129,6 +135,7 @@ mod status;
 
 pub use builder::Builder;
 pub use choice::{RendererMode, WireFormat};
+pub use io::{SessionControl, SessionIo};
 pub use pool::SessionPool;
 pub use request::{Request, SendInteract, SendMessage};
 pub use session::{Events, Session};
@@ -143,5 +150,5 @@ pub use plushie_pool_core::{
 #[cfg(unix)]
 pub use plushie_pool_renderer::UnixSocket;
 pub use plushie_pool_renderer::{
-    ChildProcess, Connection, Connector, Credential, Display, Grace, Launch, Tcp,
+    Address, ChildProcess, Connection, Connector, Credential, Display, Grace, Launch, Reader, Tcp,
 };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use plushie_pool_core::Error;
 
 use crate::builder::Builder;
+use crate::connected;
 use crate::engine::{Engine, Slot};
 use crate::registry;
 use crate::session::Session;
@@ -37,6 +38,10 @@ impl SessionPool {
     /// The running pool that was given this name.
     pub fn named(name: &str) -> Option<Self> {
         registry::find(name).map(|shared| Self { shared })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
     }
 
     pub(crate) fn new(shared: Arc<PoolShared>) -> Self {
@@ -88,6 +93,9 @@ impl SessionPool {
             let session = Session::new(self.shared.clone(), opened);
             if !was_spare || spares::answers(&session).await {
                 session.send_settings().await?;
+                if engine.config.of_a_server {
+                    connected::turn_of(&session).await?;
+                }
                 return Ok(session);
             }
             slot = spares::replace(session, engine).await?;

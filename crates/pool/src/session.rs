@@ -15,7 +15,8 @@ use plushie_pool_renderer::{AppSettings, Renderer};
 use serde::Serialize;
 
 use crate::choice::encode;
-use crate::engine::{EngineConfig, Opened};
+use crate::engine::{Engine, EngineConfig, Opened};
+use crate::io::{SessionControl, SessionIo};
 use crate::pool::PoolShared;
 use crate::request::{Frame, Request, SendInteract, SendMessage, Sending};
 
@@ -101,10 +102,7 @@ impl Session {
     pub fn request<T: Serialize + ?Sized>(&self, message: &T, reply: &str) -> Request<'_> {
         let id = self.next_id();
         let frame = self.frame(message, Some(id), |outline| {
-            refuse_own_id(outline)?;
-            let tag = outline.tag.take().or_else(|| outline.stub.take());
-            let kind = reply.into();
-            Ok(Answer::Reply { kind, tag })
+            Self::answered_by(outline, reply)
         });
         Request(Sending::new(self, id, frame))
     }
@@ -203,6 +201,18 @@ impl Session {
         outcome.map_or(Ok(()), |outcome| outcome.map(drop))
     }
 
+    /// Makes the session a stream that speaks the renderer's own protocol, in either format, so
+    /// that whatever would talk to a renderer of its own can run on it; and something to drive
+    /// the same session with from a test.
+    ///
+    /// The first byte written decides the format, `{` being JSON. The first message is the
+    /// settings, which `hello` answers. The session may be called anything, it is the same
+    /// session; a `reset` or a `widget_op` `exit` ends the stream. The session is closed when
+    /// the stream is dropped, or by [`SessionControl::close`].
+    pub fn into_io(self) -> (SessionIo, SessionControl) {
+        SessionIo::new(self)
+    }
+
     /// Closes the session without waiting for the renderer, as dropping it does.
     pub fn release(self) {}
 
@@ -231,15 +241,27 @@ impl Session {
         }
     }
 
+    /// The answer to a request that asks for a reply of this type.
+    pub(crate) fn answered_by(outline: &mut Outline, reply: &str) -> Result<Answer, Error> {
+        refuse_own_id(outline)?;
+        let tag = outline.tag.take().or_else(|| outline.stub.take());
+        let kind = reply.into();
+        Ok(Answer::Reply { kind, tag })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.pool.engine
+    }
+
     fn config(&self) -> &EngineConfig {
         &self.pool.engine.config
     }
 
-    fn next_id(&self) -> RequestId {
+    pub(crate) fn next_id(&self) -> RequestId {
         RequestId::new(self.next_request.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn frame<T: Serialize + ?Sized>(
+    pub(crate) fn frame<T: Serialize + ?Sized>(
         &self,
         message: &T,
         id: Option<RequestId>,
@@ -285,7 +307,7 @@ fn refuse_own_id(outline: &Outline) -> Result<(), Error> {
     Ok(())
 }
 
-fn invalid(message: &str) -> Error {
+pub(crate) fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::InvalidMessage, message)
 }
 

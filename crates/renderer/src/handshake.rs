@@ -1,5 +1,6 @@
 //! The first words between the pool and a renderer.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,6 +37,25 @@ pub struct Hello {
     /// The version of the protocol it speaks.
     #[serde(default)]
     pub protocol_version: Option<u64>,
+    #[serde(skip)]
+    payload: Payload,
+}
+
+impl Hello {
+    /// All that it said, in the wire format.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload.0
+    }
+}
+
+/// Bytes that would bury everything else in a log.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Payload(Bytes);
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 /// How much is asked of the renderer's output at a time.
@@ -180,7 +200,8 @@ fn hello(transport: &dyn Transport, payload: &Bytes) -> Result<Hello, Error> {
             Error::new(ErrorKind::Handshake, message).with_hint("is it a plushie renderer?")
         );
     }
-    let hello: Hello = decode_payload(transport, payload)?;
+    let mut hello: Hello = decode_payload(transport, payload)?;
+    hello.payload = Payload(Bytes::copy_from_slice(payload));
     if hello.protocol_version != Some(PROTOCOL_VERSION) {
         let theirs = match hello.protocol_version {
             Some(version) => format!("version {version}"),

@@ -47,6 +47,13 @@ pub struct Completed {
     receiver: oneshot::Receiver<Result<Outcome, Error>>,
 }
 
+impl Completed {
+    /// The outcome, if there is one already.
+    pub fn outcome(&mut self) -> Option<Result<Outcome, Error>> {
+        self.receiver.try_recv().ok().flatten()
+    }
+}
+
 /// Is told what happens to a renderer and its sessions, on whichever thread it happens. It
 /// must neither block nor panic, and may call the renderer.
 pub trait Observer: Send + Sync + 'static {

@@ -2,7 +2,6 @@
 //! out of all proportion. It ends as an error, and takes nothing else with it.
 
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;

@@ -211,18 +211,23 @@ async fn an_interact_that_fails_says_so_among_the_events(format: WireFormat) {
 async fn focused(pool: &plushie_pool::SessionPool) -> Session {
     let session = pool.register().await.unwrap();
     session.send(&snapshot(&form())).await.unwrap();
-    for action in [
-        json!({"type": "interact", "action": "move_to", "selector": {}, "payload": {"x": 5, "y": 5}}),
-        json!({"type": "interact", "action": "click", "selector": {}}),
-    ] {
+    for action in focusing() {
         let reply = session.request(&action, "interact_response");
         within(reply).await.unwrap();
     }
     session
 }
 
+/// What gives the text field of a [`form`] the focus.
+pub(crate) fn focusing() -> [Value; 2] {
+    [
+        json!({"type": "interact", "action": "move_to", "selector": {}, "payload": {"x": 5, "y": 5}}),
+        json!({"type": "interact", "action": "click", "selector": {}}),
+    ]
+}
+
 /// A window with a text field in its corner, so that where to click does not depend on a font.
-fn form() -> Value {
+pub(crate) fn form() -> Value {
     json!({
         "id": "main", "type": "window", "props": {"title": "Form"},
         "children": [{
@@ -232,13 +237,13 @@ fn form() -> Value {
     })
 }
 
-fn show_name(name: &str) -> Value {
+pub(crate) fn show_name(name: &str) -> Value {
     json!({"type": "patch", "ops": [
         {"op": "update_props", "path": [0], "props": {"value": name}},
     ]})
 }
 
-fn type_text(text: &str) -> Value {
+pub(crate) fn type_text(text: &str) -> Value {
     json!({
         "type": "interact", "action": "type_text", "payload": {"text": text},
         "selector": {"by": "id", "value": "name"},

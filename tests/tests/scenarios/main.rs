@@ -25,4 +25,5 @@ mod screenshots;
 mod stage;
 mod stall;
 mod start;
+mod stream;
 mod support;

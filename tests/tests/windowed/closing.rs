@@ -13,7 +13,7 @@ use plushie_pool::{
     ChildProcess, Connection, Connector, Display, ErrorKind, Grace, Launch, RendererMode, Session,
     SessionPool, WireFormat,
 };
-use plushie_pool_renderer::Screen;
+use plushie_pool_renderer::{Reader, Screen};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -162,7 +162,7 @@ impl Connector for Unread {
     async fn connect(&self, launch: &Launch) -> Result<Connection, plushie_pool::Error> {
         self.unread.store(false, Ordering::Relaxed);
         let mut connection = self.child.connect(launch).await?;
-        connection.reader = Box::new(Stuck {
+        connection.reader = Reader::stream(Stuck {
             reader: connection.reader,
             unread: self.unread.clone(),
         });
@@ -171,7 +171,7 @@ impl Connector for Unread {
 }
 
 struct Stuck {
-    reader: Box<dyn AsyncRead + Send + Unpin>,
+    reader: Reader,
     unread: Arc<AtomicBool>,
 }
 

@@ -166,7 +166,7 @@ impl<C> Session<C> {
         let answered = !matches!(answer, Answer::None);
         self.credit.sent(answered.then_some(id));
         let completion = match answer {
-            Answer::Reply { .. } => Some(completion),
+            Answer::Reply { .. } | Answer::Any => Some(completion),
             Answer::None | Answer::Events => {
                 effects.finished.push((completion, Ok(Outcome::Sent)));
                 None

@@ -82,6 +82,8 @@ pub enum Answer {
         /// What an id-less reply repeats.
         tag: Option<Box<str>>,
     },
+    /// A reply of any `type` that carries its id: for those who pass on what others ask.
+    Any,
     /// Events, the last being an `InteractResponse` or `InteractFailed`: it is done when sent.
     Events,
 }

@@ -180,6 +180,7 @@ impl<C> Session<C> {
     ) {
         let expected = match &pending.answer {
             Answer::Reply { kind, .. } => kind,
+            Answer::Any => message.kind(),
             Answer::None | Answer::Events => "interact_response",
         };
         if *expected != *message.kind() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::rig::{Rig, TIMEOUT, reply};
+use crate::link::Answer;
 use crate::{Class, RequestId};
 
 #[test]
@@ -50,6 +51,23 @@ fn a_reply_of_another_type_ends_the_request_with_an_error_that_names_both() {
         "session s1, request ~1: expected query_response, the renderer answered \
          tree_hash_response"
     );
+    assert_eq!(rig.link.load().pending, 0);
+}
+
+#[test]
+fn who_takes_any_reply_gets_the_one_that_names_the_request_and_no_other() {
+    let (mut rig, s) = Rig::of_one();
+    let id = rig.submit(
+        s,
+        "any",
+        Class::Plain,
+        Answer::Any,
+        json!({"type": "query"}),
+    );
+    rig.peer(&json!({"type": "query_response", "session": "s1"}));
+    assert_eq!(rig.finished(), [""; 0], "a reply without an id is nobody's");
+    rig.reply(s, "what_ever", id);
+    assert_eq!(rig.finished(), ["any: what_ever ~1"]);
     assert_eq!(rig.link.load().pending, 0);
 }
 

@@ -1,0 +1,147 @@
+//! `plushie-pool serve`: a pool that whatever can connect to a renderer can use.
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use futures::executor::block_on;
+use plushie_pool_server::{Listen, Server, ServerConfig, Token};
+
+use crate::failure::Failure;
+use crate::pool_options::PoolOptions;
+
+/// Serve a pool on a socket that speaks the renderer's own protocol
+///
+/// Whatever can connect to a renderer can use it, in any language, each session id being a
+/// session of the pool. Prints the address and the token on standard output, as lines that a
+/// shell can read, and serves until it is interrupted.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = ENVIRONMENT)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pool: PoolOptions,
+
+    #[command(flatten)]
+    socket: SocketOptions,
+}
+
+#[derive(Debug, clap::Args)]
+struct SocketOptions {
+    /// The path of a Unix socket, or :PORT or ADDRESS:PORT for TCP, port 0 being any that is
+    /// free [default: a Unix socket in a directory where only you may look]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+
+    /// A file whose first line is the token that clients have to show [default: PLUSHIE_TOKEN;
+    /// else a random one for TCP, and none for a Unix socket, to which only you can connect]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Let every program of this machine connect, on TCP too
+    #[arg(long, conflicts_with = "token_file")]
+    no_token: bool,
+
+    /// Where to answer for /metrics over HTTP, for Prometheus; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
+}
+
+const ENVIRONMENT: &str = "\
+Environment, where no option says otherwise:
+  PLUSHIE_TEST_BACKEND       --mode
+  PLUSHIE_TEST_MAX_SESSIONS  --max-sessions
+  PLUSHIE_TEST_TIMEOUT       a factor for all timeouts
+  PLUSHIE_TOKEN              the token that clients have to show";
+
+impl Serve {
+    pub(crate) fn run(&self) -> ExitCode {
+        match self.serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.report(),
+        }
+    }
+
+    fn serve(&self) -> Result<(), Failure> {
+        let listen = self.socket.listen()?;
+        let mut config = ServerConfig::default();
+        config.token = self.socket.token(&listen)?;
+        config.metrics = self.socket.metrics;
+        let token = config.token.clone();
+
+        let (asked, wait) = std::sync::mpsc::channel();
+        #[cfg(unix)]
+        crate::signals::asked_to_end(move |_| {
+            // The second time nobody waits for it any more.
+            let _ = asked.send(());
+        })
+        .map_err(Failure::Signals)?;
+        let pool = block_on(self.pool.builder()?.start())?;
+        let server = Server::start(pool.clone(), listen, config)?;
+        announce(&server, token.as_ref()).map_err(Failure::Announce)?;
+        // Without signals only force ends it.
+        let _ = wait.recv();
+        block_on(server.shutdown());
+        Ok(block_on(pool.shutdown())?)
+    }
+}
+
+impl SocketOptions {
+    fn listen(&self) -> Result<Listen, Failure> {
+        let Some(text) = &self.listen else {
+            return Ok(Listen::Private);
+        };
+        if text.starts_with(['/', '.']) || !text.contains(':') {
+            return Ok(Listen::Unix(text.into()));
+        }
+        let address = match text.strip_prefix(':') {
+            Some(port) => port
+                .parse()
+                .ok()
+                .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+            None => text.parse().ok(),
+        };
+        let address = address.ok_or(Failure::Usage(
+            "--listen takes the path of a Unix socket, :PORT, or ADDRESS:PORT",
+        ))?;
+        Ok(Listen::Tcp(address))
+    }
+
+    fn token(&self, listen: &Listen) -> Result<Option<Token>, Failure> {
+        if self.no_token {
+            return Ok(None);
+        }
+        let given = match &self.token_file {
+            Some(path) => Some(fs::read_to_string(path).map_err(|source| Failure::Read {
+                path: path.clone(),
+                source,
+            })?),
+            None => env::var("PLUSHIE_TOKEN")
+                .ok()
+                .filter(|token| !token.is_empty()),
+        };
+        match (given, listen) {
+            (Some(given), _) => match given.lines().next().map(str::trim) {
+                Some(token) if !token.is_empty() => Ok(Some(Token::new(token))),
+                _ => Err(Failure::Usage("the first line of --token-file is empty")),
+            },
+            (None, Listen::Tcp(_)) => Ok(Some(Token::random()?)),
+            (None, _) => Ok(None),
+        }
+    }
+}
+
+/// For people, for `eval`, and for `while read`.
+fn announce(server: &Server, token: Option<&Token>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "PLUSHIE_SOCKET={}", server.address())?;
+    if let Some(token) = token {
+        writeln!(out, "PLUSHIE_TOKEN={}", token.reveal())?;
+    }
+    if let Some(metrics) = server.metrics() {
+        writeln!(out, "# metrics: http://{metrics}/metrics")?;
+    }
+    out.flush()
+}

@@ -1,0 +1,344 @@
+//! A message that arrived in one wire format, as the body of one that leaves in any.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use crate::{Binary, Transport};
+
+/// A payload on its way to somebody else, to be [encoded](Transport::encode) under another
+/// header.
+///
+/// It is written as it is read, in one pass, and never held as a value. `session` and `id` are
+/// left out at the top, because the new header brings them. Pixels (`rgba` at the top, as in a
+/// `screenshot_response`) become bytes where the format written to has them; all other binary
+/// data becomes base64, which a renderer takes from either format.
+#[derive(Debug, Clone, Copy)]
+pub struct Forwarded<'a> {
+    transport: &'a dyn Transport,
+    payload: &'a [u8],
+    keeps_id: bool,
+    keeps_credentials: bool,
+    instead: &'a [(&'a str, &'a str)],
+}
+
+/// The keys under which a client shows who it is: the token, or the SHA-256 of it.
+const CREDENTIALS: [&str; 2] = ["token", "token_sha256"];
+
+impl<'a> Forwarded<'a> {
+    /// The message in `payload`, which is written in the format of `transport`.
+    pub fn new(transport: &'a dyn Transport, payload: &'a [u8]) -> Self {
+        Self {
+            transport,
+            payload,
+            keeps_id: false,
+            keeps_credentials: true,
+            instead: &[],
+        }
+    }
+
+    /// Keeps the message's own `id`, which is no request's: the header must bring none.
+    #[must_use]
+    pub fn keeping_id(mut self) -> Self {
+        self.keeps_id = true;
+        self
+    }
+
+    /// Leaves out `token` and `token_sha256`, however deep they lie.
+    #[must_use]
+    pub fn without_credentials(mut self) -> Self {
+        self.keeps_credentials = false;
+        self
+    }
+
+    /// Writes these texts in place of what lies under their keys at the top, where it lies.
+    #[must_use]
+    pub fn with(mut self, instead: &'a [(&'a str, &'a str)]) -> Self {
+        self.instead = instead;
+        self
+    }
+}
+
+impl Serialize for Forwarded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut serializer = Some(serializer);
+        let mut written = None;
+        let failure = Failure::default();
+        let read = self.transport.deserialize(self.payload, &mut |inner| {
+            if let Some(serializer) = serializer.take() {
+                let copy = Copy {
+                    serializer,
+                    level: Level::top(self),
+                    failure: &failure,
+                };
+                written = Some(inner.deserialize_any(copy)?);
+            }
+            Ok(())
+        });
+        read.map_err(|error| failure.or(error))?;
+        written.ok_or_else(|| S::Error::custom("the wire format offered no value"))
+    }
+}
+
+/// What goes for the entries of a map, and for what lies in it.
+#[derive(Clone, Copy)]
+struct Level<'a> {
+    message: &'a Forwarded<'a>,
+    top: bool,
+}
+
+/// What becomes of an entry.
+enum Entry<'a> {
+    LeftOut,
+    Copied,
+    Replaced(&'a str),
+    Bytes,
+}
+
+impl<'a> Level<'a> {
+    fn top(message: &'a Forwarded<'a>) -> Self {
+        Self { message, top: true }
+    }
+
+    fn below(self) -> Self {
+        Self { top: false, ..self }
+    }
+
+    fn drops_nothing(self) -> bool {
+        !self.top && self.message.keeps_credentials
+    }
+
+    fn entry(self, key: &str) -> Entry<'a> {
+        if !self.message.keeps_credentials && CREDENTIALS.contains(&key) {
+            return Entry::LeftOut;
+        }
+        if !self.top {
+            return Entry::Copied;
+        }
+        let instead = self.message.instead.iter().find(|(name, _)| *name == key);
+        match (key, instead) {
+            (_, Some((_, text))) => Entry::Replaced(text),
+            ("session", _) => Entry::LeftOut,
+            ("id", _) if !self.message.keeps_id => Entry::LeftOut,
+            ("rgba", _) => Entry::Bytes,
+            _ => Entry::Copied,
+        }
+    }
+}
+
+/// Why something cannot be written, on its way past the one who reads it. An error of
+/// `erased_serde`'s says nothing, and panics when it is asked: it has to reach the writer that
+/// gave it as it is.
+struct Failure<E>(Cell<Option<E>>);
+
+impl<E> Default for Failure<E> {
+    fn default() -> Self {
+        Self(Cell::new(None))
+    }
+}
+
+impl<E: serde::ser::Error> Failure<E> {
+    fn pass<T, D: serde::de::Error>(&self, written: Result<T, E>) -> Result<T, D> {
+        written.map_err(|error| {
+            self.0.set(Some(error));
+            D::custom("it cannot be written")
+        })
+    }
+
+    /// The failure, or that it could not be read.
+    fn or(&self, unread: impl fmt::Display) -> E {
+        self.0.take().unwrap_or_else(|| E::custom(unread))
+    }
+}
+
+/// Writes what it visits.
+struct Copy<'a, S: Serializer> {
+    serializer: S,
+    level: Level<'a>,
+    failure: &'a Failure<S::Error>,
+}
+
+macro_rules! scalars {
+    ($($visit:ident, $serialize:ident, $ty:ty;)*) => {$(
+        fn $visit<E: serde::de::Error>(self, value: $ty) -> Result<S::Ok, E> {
+            self.failure.pass(self.serializer.$serialize(value))
+        }
+    )*};
+}
+
+impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
+    type Value = S::Ok;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    scalars! {
+        visit_bool, serialize_bool, bool;
+        visit_i64, serialize_i64, i64;
+        visit_i128, serialize_i128, i128;
+        visit_u64, serialize_u64, u64;
+        visit_u128, serialize_u128, u128;
+        visit_f32, serialize_f32, f32;
+        visit_f64, serialize_f64, f64;
+        visit_str, serialize_str, &str;
+        visit_bytes, serialize_bytes, &[u8];
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<S::Ok, E> {
+        self.failure.pass(self.serializer.serialize_unit())
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<S::Ok, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<S::Ok, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<S::Ok, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<S::Ok, A::Error> {
+        let failure = self.failure;
+        let level = self.level.below();
+        let mut writer = failure.pass(self.serializer.serialize_seq(seq.size_hint()))?;
+        loop {
+            let element = Element {
+                writer: &mut writer,
+                level,
+                failure,
+            };
+            if seq.next_element_seed(element)?.is_none() {
+                return failure.pass(writer.end());
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<S::Ok, A::Error> {
+        let failure = self.failure;
+        let level = self.level;
+        // How many entries are left out is known at the end only.
+        let entries = map.size_hint().filter(|_| level.drops_nothing());
+        let to_text = self.serializer.is_human_readable();
+        let mut writer = failure.pass(self.serializer.serialize_map(entries))?;
+        while let Some(key) = map.next_key_seed(Key)? {
+            match level.entry(&key) {
+                Entry::LeftOut => drop(map.next_value::<IgnoredAny>()?),
+                Entry::Replaced(text) => {
+                    map.next_value::<IgnoredAny>()?;
+                    failure.pass(writer.serialize_entry(&*key, text))?;
+                }
+                Entry::Bytes if !to_text => {
+                    let bytes: Option<Binary> = map.next_value()?;
+                    failure.pass(writer.serialize_entry(&*key, &bytes))?;
+                }
+                Entry::Bytes | Entry::Copied => {
+                    failure.pass(writer.serialize_key(&*key))?;
+                    map.next_value_seed(Value {
+                        writer: &mut writer,
+                        level: level.below(),
+                        failure,
+                    })?;
+                }
+            }
+        }
+        failure.pass(writer.end())
+    }
+}
+
+/// The name of an entry.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<Cow<'de, str>, D::Error> {
+        inner.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text that names an entry")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// Where the next element of an array goes.
+struct Element<'a, W: SerializeSeq> {
+    writer: &'a mut W,
+    level: Level<'a>,
+    failure: &'a Failure<W::Error>,
+}
+
+impl<'de, W: SerializeSeq> DeserializeSeed<'de> for Element<'_, W> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<(), D::Error> {
+        let element = Once::new(inner, self.level);
+        self.failure.pass(self.writer.serialize_element(&element))
+    }
+}
+
+/// Where the value of an entry goes.
+struct Value<'a, W: SerializeMap> {
+    writer: &'a mut W,
+    level: Level<'a>,
+    failure: &'a Failure<W::Error>,
+}
+
+impl<'de, W: SerializeMap> DeserializeSeed<'de> for Value<'_, W> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<(), D::Error> {
+        let value = Once::new(inner, self.level);
+        self.failure.pass(self.writer.serialize_value(&value))
+    }
+}
+
+/// A value that is read while it is written, which can be done once.
+struct Once<'a, D> {
+    inner: Cell<Option<D>>,
+    level: Level<'a>,
+}
+
+impl<'a, D> Once<'a, D> {
+    fn new(inner: D, level: Level<'a>) -> Self {
+        Self {
+            inner: Cell::new(Some(inner)),
+            level,
+        }
+    }
+}
+
+impl<'de, D: Deserializer<'de>> Serialize for Once<'_, D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(inner) = self.inner.take() else {
+            return Err(S::Error::custom("the wire format wrote a value twice"));
+        };
+        let failure = Failure::default();
+        let copy = Copy {
+            serializer,
+            level: self.level,
+            failure: &failure,
+        };
+        inner
+            .deserialize_any(copy)
+            .map_err(|error| failure.or(error))
+    }
+}

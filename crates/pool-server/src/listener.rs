@@ -1,0 +1,178 @@
+//! Where clients connect.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use plushie_pool::{Error, ErrorKind};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+#[cfg(unix)]
+use crate::socket_file::SocketFile;
+
+/// Where a [`Server`](crate::Server) listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A Unix socket in a directory of its own, where only this user may look. Removed in the
+    /// end.
+    Private,
+    /// A Unix socket at this path, to which only this user may connect. Removed in the end.
+    Unix(PathBuf),
+    /// A TCP port; 0 takes one that is free.
+    Tcp(SocketAddr),
+}
+
+/// Something that listens, and the address to reach it by.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener, SocketFile),
+    Tcp(std::net::TcpListener, SocketAddr),
+}
+
+/// The same, inside a runtime.
+pub(crate) enum Listener {
+    #[cfg(unix)]
+    Unix {
+        listener: tokio::net::UnixListener,
+        _file: SocketFile,
+    },
+    Tcp(TcpListener),
+}
+
+impl Listen {
+    pub(crate) fn bind(&self) -> Result<Bound, Error> {
+        match self {
+            #[cfg(unix)]
+            Self::Private => {
+                let (listener, file) = SocketFile::private()?;
+                Ok(Bound::Unix(listener, file))
+            }
+            #[cfg(unix)]
+            Self::Unix(path) => {
+                let (listener, file) = SocketFile::at(path)?;
+                Ok(Bound::Unix(listener, file))
+            }
+            #[cfg(not(unix))]
+            Self::Private => Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))).bind(),
+            #[cfg(not(unix))]
+            Self::Unix(path) => {
+                let message = format!("{} would be a Unix socket", path.display());
+                Err(Error::new(ErrorKind::Config, message).with_hint("listen on TCP"))
+            }
+            Self::Tcp(address) => {
+                let bound = || {
+                    let listener = std::net::TcpListener::bind(address)?;
+                    listener.set_nonblocking(true)?;
+                    let address = listener.local_addr()?;
+                    Ok(Bound::Tcp(listener, address))
+                };
+                bound().map_err(|error: io::Error| {
+                    let message = format!("cannot listen at {address}: {error}");
+                    Error::new(ErrorKind::Config, message)
+                })
+            }
+        }
+    }
+}
+
+impl Bound {
+    /// As `PLUSHIE_SOCKET` has it.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(_, file) => file.path().display().to_string(),
+            Self::Tcp(_, address) => address.to_string(),
+        }
+    }
+
+    /// Whether only this machine can reach it.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(..) => true,
+            Self::Tcp(_, address) => address.ip().is_loopback(),
+        }
+    }
+
+    /// To be called inside a runtime with I/O enabled.
+    pub(crate) fn into_listener(self) -> io::Result<Listener> {
+        Ok(match self {
+            #[cfg(unix)]
+            Self::Unix(listener, file) => Listener::Unix {
+                listener: tokio::net::UnixListener::from_std(listener)?,
+                _file: file,
+            },
+            Self::Tcp(listener, _) => Listener::Tcp(TcpListener::from_std(listener)?),
+        })
+    }
+}
+
+impl Listener {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
+                let peer = peer.map_or_else(|| "unix".to_owned(), |pid| format!("pid {pid}"));
+                Ok((Stream::Unix(stream), peer))
+            }
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Requests are small, and each is waited for.
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), peer.to_string()))
+            }
+        }
+    }
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+    Tcp(TcpStream),
+}
+
+macro_rules! either {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            #[cfg(unix)]
+            Stream::Unix($stream) => $call,
+            Stream::Tcp($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_shutdown(context))
+    }
+}

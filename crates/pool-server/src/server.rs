@@ -1,0 +1,306 @@
+//! The server itself: who is let in, on which thread, and for how long.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use plushie_pool::io::{Admission, Bridge, BridgeConfig};
+use plushie_pool::{Error, ErrorKind, SessionPool};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::connection::{self, Patience};
+use crate::listener::{Bound, Listen, Listener, Stream};
+use crate::metrics;
+use crate::report::Report;
+use crate::stats::{Ledger, Page, Stats};
+use crate::token::Token;
+
+/// How a [`Server`] treats its clients.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// What clients have to show; none lets in everybody who can connect, and is an error for an
+    /// address that other machines can reach.
+    pub token: Option<Token>,
+    /// How many clients may be connected at once; more wait to be accepted. 1,024 by default.
+    pub max_clients: usize,
+    /// How many sessions a client may have at once, waiting ones included; 256 by default.
+    pub max_sessions_per_client: usize,
+    /// How long a client may take to say who it is; 30 s by default.
+    pub handshake_timeout: Duration,
+    /// How long a client may take nothing of what it is sent before it is cut off; 30 s by
+    /// default.
+    pub stall_timeout: Duration,
+    /// How long a client may hear nothing, before it is sent something that means nothing; 20 s
+    /// by default, as the SDKs give up a renderer that is silent for 30 s.
+    pub keep_alive: Duration,
+    /// Where `/metrics` is answered over HTTP, to anybody who can connect; nowhere by default.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            token: None,
+            max_clients: 1024,
+            max_sessions_per_client: 256,
+            handshake_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(20),
+            metrics: None,
+        }
+    }
+}
+
+/// A pool behind a socket. It ends when dropped, or with [`shutdown`](Self::shutdown); the pool
+/// goes on.
+pub struct Server {
+    desk: Arc<Desk>,
+    metrics: Option<SocketAddr>,
+    closing: watch::Sender<bool>,
+    over: watch::Receiver<()>,
+}
+
+/// Where it is known how all does.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) ledger: Ledger,
+    address: String,
+    since: Instant,
+    pool: SessionPool,
+}
+
+impl Desk {
+    pub(crate) fn report(&self) -> Report {
+        let stats = self.ledger.stats();
+        Report::new(
+            self.address.clone(),
+            self.since.elapsed(),
+            stats,
+            &self.pool,
+        )
+    }
+}
+
+/// How many threads serve clients.
+const THREADS: usize = 2;
+
+impl Server {
+    /// Listens, and serves who connects, on threads of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) if it cannot listen there, or other machines could connect
+    /// without a token.
+    pub fn start(pool: SessionPool, listen: Listen, config: ServerConfig) -> Result<Self, Error> {
+        let bound = listen.bind()?;
+        if config.token.is_none() && !bound.is_local() {
+            let message = format!("{} can be reached by other machines", bound.address());
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_hint("set a token, or listen on this machine's loopback"));
+        }
+        let scraped = config.metrics.map(listen_for_scrapers).transpose()?;
+        let metrics = scraped.as_ref().map(|(_, address)| *address);
+        let desk = Arc::new(Desk {
+            ledger: Ledger::new(),
+            address: bound.address(),
+            since: Instant::now(),
+            pool,
+        });
+        let closing = watch::Sender::new(false);
+        let (end, over) = watch::channel(());
+        let host = Host {
+            desk: desk.clone(),
+            config,
+            scraped: scraped.map(|(listener, _)| listener),
+        };
+        let told = closing.subscribe();
+        let (ready, started) = mpsc::channel();
+        let run = move || host.run(bound, told, &ready, &end);
+        std::thread::Builder::new()
+            .name("plushie-server".to_owned())
+            .spawn(run)
+            .map_err(|error| failed(&error))?;
+        started.recv().map_err(|error| failed(&error))??;
+        Ok(Self {
+            desk,
+            metrics,
+            closing,
+            over,
+        })
+    }
+
+    /// Where clients connect, as `PLUSHIE_SOCKET` has it.
+    pub fn address(&self) -> &str {
+        &self.desk.address
+    }
+
+    /// What it has done, and who has what.
+    pub fn stats(&self) -> Stats {
+        self.desk.ledger.stats()
+    }
+
+    /// The same, and how its pool does.
+    pub fn report(&self) -> Report {
+        self.desk.report()
+    }
+
+    /// Where `/metrics` is answered, with the port that was free.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// The pool whose sessions it gives out.
+    pub fn pool(&self) -> &SessionPool {
+        &self.desk.pool
+    }
+
+    /// Ends all connections, with their sessions, and stops to listen. Needs no runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the server ends whether the future is polled further or not.
+    pub async fn shutdown(&self) {
+        self.closing.send_replace(true);
+        let mut over = self.over.clone();
+        // It never changes, and its sender goes with the thread.
+        while over.changed().await.is_ok() {}
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.closing.send_replace(true);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.desk.address)
+            .field("pool", &self.desk.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Error {
+    let message = format!("the server's thread cannot be started: {error}");
+    Error::new(ErrorKind::Config, message)
+}
+
+/// What the server's thread has.
+struct Host {
+    desk: Arc<Desk>,
+    config: ServerConfig,
+    scraped: Option<std::net::TcpListener>,
+}
+
+fn listen_for_scrapers(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Error> {
+    let bound = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound().map_err(|error: std::io::Error| {
+        let message = format!("cannot answer for metrics at {address}: {error}");
+        Error::new(ErrorKind::Config, message)
+    })
+}
+
+impl Host {
+    fn run(
+        self,
+        bound: Bound,
+        closing: watch::Receiver<bool>,
+        ready: &mpsc::Sender<Result<(), Error>>,
+        _end: &watch::Sender<()>,
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("plushie-server")
+            .enable_all()
+            .build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(failed(&error)))),
+        };
+        let entered = runtime.enter();
+        let listener = match bound.into_listener() {
+            Ok(listener) => listener,
+            Err(error) => return drop(ready.send(Err(failed(&error)))),
+        };
+        if let Some(scraped) = &self.scraped {
+            let listener = scraped
+                .try_clone()
+                .and_then(tokio::net::TcpListener::from_std);
+            match listener {
+                Ok(listener) => drop(runtime.spawn(metrics::serve(listener, self.desk.clone()))),
+                Err(error) => return drop(ready.send(Err(failed(&error)))),
+            }
+        }
+        drop(entered);
+        // Whoever started it waits for this.
+        let _ = ready.send(Ok(()));
+        runtime.block_on(self.serve(&listener, closing));
+    }
+
+    async fn serve(self, listener: &Listener, mut closing: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(self.config.max_clients));
+        let mut clients = JoinSet::new();
+        loop {
+            let accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            tokio::select! {
+                (place, accepted) = accepted => match accepted {
+                    Ok((stream, peer)) => {
+                        let client = self.client(stream, peer);
+                        clients.spawn(async move {
+                            client.await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, most likely: others have to go first.
+                        tracing::warn!(%error, "a client cannot be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                Some(_) = clients.join_next() => {}
+                // Fails if the server was dropped, which means the same.
+                _ = closing.wait_for(|closing| *closing) => break,
+            }
+        }
+        clients.shutdown().await;
+    }
+
+    fn client(&self, stream: Stream, peer: String) -> impl Future<Output = ()> + use<> {
+        let page = Arc::new(Page::new(self.desk.clone(), peer.clone()));
+        let mut config = BridgeConfig::default();
+        config.transport = "listen".to_owned();
+        config.max_sessions = self.config.max_sessions_per_client;
+        config.keep_alive = self.config.keep_alive;
+        config.gauge = Some(page);
+        let token = self.config.token.clone();
+        config.admission = token.map(|token| Arc::new(token) as Arc<dyn Admission>);
+        let bridge = Bridge::new(self.desk.pool.clone(), config);
+        let patience = Patience {
+            handshake: self.config.handshake_timeout,
+            stall: self.config.stall_timeout,
+        };
+        let desk = self.desk.clone();
+        async move {
+            let mut stream = stream;
+            if let Some(reason) = connection::serve(&mut stream, bridge, patience).await {
+                desk.ledger.rejected();
+                tracing::warn!(%peer, %reason, "cut off a client");
+            }
+            connection::say_goodbye(&mut stream).await;
+        }
+    }
+}

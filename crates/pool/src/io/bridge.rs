@@ -1,0 +1,404 @@
+//! Between a client that speaks the renderer's protocol and sessions of a pool.
+//!
+//! ```text
+//!   Settings --- admitted ---> Hello --- said ---> Serving
+//!      |                         |                    |
+//!      +--- refused -------------+--- client gone ----+---> Over
+//! ```
+//!
+//! A message of the client's is followed from `incoming.rs`, where it goes to the session it
+//! names, to `outgoing.rs`, where what answers it goes back under the client's own ids.
+
+mod incoming;
+mod outgoing;
+mod sessions;
+mod settings;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use plushie_pool_core::{Error, Header, MAX_PAYLOAD, SessionId, Transport};
+
+use super::alarm::Alarm;
+use super::answers::Answers;
+use super::bell::Bell;
+use super::client::Client;
+use super::control::Interacts;
+use super::says;
+use super::tenant::Tenant;
+use super::work::{Done, Key, NextEvent, Work};
+use crate::pool::SessionPool;
+use crate::session::Session;
+
+/// A client that speaks the renderer's protocol, in either format, and the sessions it has.
+///
+/// It moves no bytes: whoever drives it hands over what the client sends
+/// ([`push`](Self::push)) while it [wants that](Self::wants_input), [polls](Self::poll) it, and
+/// sends the client its [`output`](Self::output). It needs no runtime.
+///
+/// To the client it is a renderer: `hello` follows the settings, a session exists from its first
+/// message and ends with its `reset`. Dropping it gives all sessions back.
+pub struct Bridge {
+    source: Source,
+    transport: Arc<dyn Transport>,
+    config: BridgeConfig,
+    client: Client,
+    phase: Phase,
+    /// What the client wants each session to start with; it may still hold credentials.
+    settings: Option<Bytes>,
+    /// What a renderer says first.
+    hello: Option<Bytes>,
+    /// The version of the protocol that the client speaks.
+    version: Option<u64>,
+    tenants: BTreeMap<Key, Tenant>,
+    names: HashMap<Box<str>, Key>,
+    next_key: u64,
+    /// A message whose session has no room for it yet.
+    held: Option<Bytes>,
+    work: FuturesUnordered<Work>,
+    answers: Answers,
+    events: FuturesUnordered<NextEvent>,
+    bell: Bell,
+    alarm: Alarm,
+    last_said: Instant,
+    interacts: Interacts,
+    reason: Option<String>,
+}
+
+/// How a [`Bridge`] treats its client.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BridgeConfig {
+    /// What `hello` says under `transport`: `listen` for a socket.
+    pub transport: String,
+    /// How many sessions the client may have at once, at least 1.
+    pub max_sessions: usize,
+    /// How long the client may hear nothing, before it is sent something that means nothing:
+    /// the SDKs give up a renderer that is silent for 30 s.
+    pub keep_alive: Duration,
+    /// Who may have sessions; by default anybody.
+    pub admission: Option<Arc<dyn Admission>>,
+    /// Who is told what the client does.
+    pub gauge: Option<Arc<dyn Gauge>>,
+}
+
+impl Default for BridgeConfig {
+    fn default() -> Self {
+        Self {
+            transport: "pool".to_owned(),
+            max_sessions: 256,
+            keep_alive: Duration::from_secs(20),
+            admission: None,
+            gauge: None,
+        }
+    }
+}
+
+/// Decides who may have sessions.
+pub trait Admission: Send + Sync + fmt::Debug + 'static {
+    /// Looks at what a client shows: a token, or the SHA-256 of one in hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told before the connection ends.
+    fn admit(&self, token: Option<&str>, token_sha256: Option<&str>) -> Result<(), Refusal>;
+}
+
+/// Why a client is not served, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// Is told what a client does, on the thread that polls its [`Bridge`]. It must not block.
+pub trait Gauge: Send + Sync + fmt::Debug + 'static {
+    /// The client used this name first: a session is to be opened.
+    fn entered(&self, name: &str);
+
+    /// The session is open, after this long.
+    fn opened(&self, name: &str, session: SessionId, renderer_pid: Option<u32>, waited: Duration);
+
+    /// The name is free again: its session ended, or was never opened. With an error if that
+    /// was nobody's wish.
+    fn left(&self, name: &str, error: Option<&Error>);
+
+    /// A request was answered, after this long.
+    fn answered(&self, took: Duration);
+
+    /// What a client is told that asks for it, with a message of type `pool_status`; by default
+    /// that is nobody's business.
+    fn report(&self) -> Option<Box<dyn erased_serde::Serialize>> {
+        None
+    }
+}
+
+/// Where sessions come from.
+enum Source {
+    Pool(SessionPool),
+    One(Arc<Session>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Settings,
+    Hello,
+    Serving,
+    Over,
+}
+
+/// How much is done in one go before others have their turn.
+const TURN: usize = 64;
+
+/// How many bytes of one client's may be on their way: of what it sent, before it is read from
+/// no more, and of what it asked for and does not read, before it is cut off. Room for one
+/// message of any size.
+const MOST: usize = 2 * MAX_PAYLOAD;
+
+impl Bridge {
+    /// A bridge to as many sessions of the pool as the client asks for.
+    pub fn new(pool: SessionPool, config: BridgeConfig) -> Self {
+        Self::to(Source::Pool(pool), config, Interacts::default())
+    }
+
+    /// A bridge to this session, whatever the client calls it.
+    pub(super) fn to_session(session: Arc<Session>, interacts: Interacts) -> Self {
+        Self::to(Source::One(session), BridgeConfig::default(), interacts)
+    }
+
+    fn to(source: Source, config: BridgeConfig, interacts: Interacts) -> Self {
+        let engine = match &source {
+            Source::Pool(pool) => pool.engine(),
+            Source::One(session) => session.engine(),
+        };
+        Self {
+            transport: engine.config.transport.clone(),
+            alarm: Alarm::new(engine.io()),
+            source,
+            config,
+            client: Client::new(),
+            phase: Phase::Settings,
+            settings: None,
+            hello: None,
+            version: None,
+            tenants: BTreeMap::new(),
+            names: HashMap::new(),
+            next_key: 0,
+            held: None,
+            work: FuturesUnordered::new(),
+            answers: Answers::default(),
+            events: FuturesUnordered::new(),
+            bell: Bell::new(),
+            last_said: Instant::now(),
+            interacts,
+            reason: None,
+        }
+    }
+
+    /// Whether more of what the client sends should be handed over now. While it should not,
+    /// leave it unread: that is how the client learns to wait.
+    pub fn wants_input(&self) -> bool {
+        self.phase != Phase::Over && self.client.wants_input() && self.held.is_none()
+    }
+
+    /// The client sent this. [`poll`](Self::poll) afterwards.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.client.push(bytes);
+    }
+
+    /// The client will send no more. What it asked for by then is answered, unless it went in
+    /// the middle of a message. [`poll`](Self::poll) afterwards.
+    pub fn push_end(&mut self) {
+        self.client.end();
+    }
+
+    /// Goes on as far as possible; ready when the connection should end, once the
+    /// [`output`](Self::output) is written. Only the last task that polled it is woken.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let waker = self.bell.hand_to(context);
+        let context = &mut Context::from_waker(&waker);
+        let mut turns = TURN;
+        loop {
+            let mut moved = self.take_input();
+            moved |= self.poll_work(context);
+            moved |= self.poll_events(context);
+            if self.client.waiting() + self.answers.bytes > MOST {
+                self.end("it does not read what it asked for");
+            }
+            if self.client.has_ended() && self.held.is_none() {
+                self.wind_up();
+            }
+            if self.phase == Phase::Over {
+                return Poll::Ready(());
+            }
+            if !moved {
+                break;
+            }
+            turns -= 1;
+            if turns == 0 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        self.poll_alarm(context);
+        Poll::Pending
+    }
+
+    /// What the client is to be sent.
+    pub fn output(&self) -> &[u8] {
+        self.client.output()
+    }
+
+    /// That much of the output was sent. If it was all, [`poll`](Self::poll) again: more may
+    /// have waited for the room.
+    ///
+    /// # Panics
+    ///
+    /// If it is more than there was.
+    pub fn written(&mut self, bytes: usize) {
+        self.client.written(bytes);
+    }
+
+    /// Whether the client was admitted, and knows.
+    pub fn is_serving(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// Why the bridge ended the connection, if it was not the client who did.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Ends the connection, and tells the client why.
+    pub fn end_with(&mut self, message: &str) {
+        if self.phase != Phase::Over {
+            self.say("", None, &says::fatal(message));
+            self.end(message);
+        }
+    }
+
+    fn end(&mut self, reason: &str) {
+        self.reason.get_or_insert_with(|| reason.to_owned());
+        self.over();
+    }
+
+    /// Gives everything back.
+    fn over(&mut self) {
+        self.phase = Phase::Over;
+        for key in self.tenants.keys().copied().collect::<Vec<_>>() {
+            self.remove(key, None);
+        }
+        self.held = None;
+        self.work = FuturesUnordered::new();
+        self.answers = Answers::default();
+        self.events = FuturesUnordered::new();
+        if let Source::One(session) = &self.source {
+            session.renderer.close(session.id, None);
+        }
+        self.interacts.abandon();
+    }
+
+    /// Tells the client what happened.
+    fn poll_events(&mut self, context: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while self.client.has_room() {
+            match self.bell.poll_next(&mut self.events, context) {
+                Poll::Ready(Some((key, session, event))) => {
+                    if self.told(key, event) {
+                        self.events.push(NextEvent { key, session });
+                    }
+                }
+                Poll::Ready(None) | Poll::Pending => match self.answers.next() {
+                    Some((sent, outcome)) => {
+                        self.catch_up(sent.key);
+                        self.sent(sent, outcome);
+                    }
+                    None => break,
+                },
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Tells the client what happened in a session before it was answered: nobody may have been
+    /// woken for that yet.
+    fn catch_up(&mut self, key: Key) {
+        let mut context = Context::from_waker(Waker::noop());
+        while let Some(session) = self.tenants.get(&key).and_then(Tenant::source) {
+            let event = session.renderer.poll_event(session.id, &mut context);
+            let Poll::Ready(event) = event else {
+                return;
+            };
+            if !self.told(key, event) {
+                return;
+            }
+        }
+    }
+
+    fn poll_work(&mut self, context: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while let Poll::Ready(Some(done)) = self.bell.poll_next(&mut self.work, context) {
+            moved = true;
+            match done {
+                Done::Sent(sent, outcome) => self.answers.add(sent, outcome),
+                Done::Opened(key, opened) => self.opened(key, opened),
+                Done::Hello(opened) => self.hello_from(opened),
+            }
+        }
+        moved
+    }
+
+    fn poll_alarm(&mut self, context: &mut Context<'_>) {
+        while let Some(at) = self.deadline() {
+            if self.alarm.poll(at, context).is_pending() {
+                return;
+            }
+            let now = Instant::now();
+            self.tell_those_who_wait(now);
+            if self.is_serving() && self.last_said + self.config.keep_alive <= now {
+                self.show_life();
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let silence = self.last_said + self.config.keep_alive;
+        let silence = self.is_serving().then_some(silence);
+        self.first_untold().into_iter().chain(silence).min()
+    }
+
+    /// Says something to the client. What its format cannot express it never hears: that is as
+    /// good as a renderer that could not express it.
+    fn say(&mut self, session: &str, id: Option<&str>, body: &dyn erased_serde::Serialize) {
+        self.last_said = Instant::now();
+        let header = Header { session, id };
+        if let Err(error) = self.client.say(header, body) {
+            tracing::warn!(%error, "a client's format cannot express what it was to be told");
+        }
+    }
+
+    /// Tells the client what went wrong, where a renderer would say nothing.
+    fn diagnose(&mut self, session: &str, kind: &str, detail: &str) {
+        self.say(session, None, &says::diagnostic(kind, detail));
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.over();
+    }
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge")
+            .field("phase", &self.phase)
+            .field("sessions", &self.tenants.len())
+            .field("output", &self.client.output().len())
+            .finish_non_exhaustive()
+    }
+}

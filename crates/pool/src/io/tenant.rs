@@ -1,0 +1,116 @@
+//! One of a client's sessions, from its first message to its end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use plushie_pool_core::RequestId;
+
+use crate::session::Session;
+
+/// How many messages of one session may be on their way, unsent or unanswered, before no more
+/// are read from its client.
+const MESSAGES: usize = 256;
+
+/// The same in bytes; a single message may be larger.
+const BYTES: usize = plushie_pool_core::MAX_PAYLOAD;
+
+/// A session, as its client sees it.
+pub(super) struct Tenant {
+    /// What the client calls it.
+    pub(super) name: Box<str>,
+    pub(super) state: State,
+    /// What waits for it to be open.
+    pub(super) waiting: VecDeque<Bytes>,
+    /// Messages unsent or unanswered, and their bytes.
+    messages: usize,
+    bytes: usize,
+    /// The interacts that run.
+    pub(super) interacts: BTreeMap<RequestId, Interact>,
+    pub(super) closing: Option<Closing>,
+}
+
+/// An interact that runs.
+pub(super) struct Interact {
+    /// What the client calls it.
+    pub(super) id: Box<str>,
+    pub(super) since: Instant,
+}
+
+pub(super) enum State {
+    /// It waits for a place in the pool.
+    Opening {
+        since: Instant,
+        /// The client was told that it waits.
+        told: bool,
+    },
+    Open(Arc<Session>),
+    /// The renderer is to let go of it.
+    Closing(Arc<Session>),
+}
+
+/// What follows once nothing of the session is on its way any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// The client asked for it, under this id.
+    Reset(Box<str>),
+    /// The client is gone.
+    Gone,
+}
+
+impl Tenant {
+    pub(super) fn new(name: &str, state: State) -> Self {
+        Self {
+            name: name.into(),
+            state,
+            waiting: VecDeque::new(),
+            messages: 0,
+            bytes: 0,
+            interacts: BTreeMap::new(),
+            closing: None,
+        }
+    }
+
+    /// The session, while messages can be sent to it.
+    pub(super) fn session(&self) -> Option<&Arc<Session>> {
+        match &self.state {
+            State::Open(session) => Some(session),
+            State::Opening { .. } | State::Closing(_) => None,
+        }
+    }
+
+    /// The session, while something may be heard from it.
+    pub(super) fn source(&self) -> Option<&Arc<Session>> {
+        match &self.state {
+            State::Open(session) | State::Closing(session) => Some(session),
+            State::Opening { .. } => None,
+        }
+    }
+
+    /// Whether one more message may join those on their way; with twice the room for an
+    /// `urgent` one, which is what the others wait for.
+    pub(super) fn has_room(&self, urgent: bool) -> bool {
+        let factor = 1 + usize::from(urgent);
+        self.messages < MESSAGES * factor && self.bytes < BYTES * factor
+    }
+
+    /// The bytes on their way.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.messages == 0
+    }
+
+    pub(super) fn joined(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+
+    pub(super) fn left(&mut self, bytes: usize) {
+        self.messages -= 1;
+        self.bytes -= bytes;
+    }
+}

@@ -1,0 +1,13 @@
+//! A pool behind a socket, on the real renderer.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
+
+mod clients;
+mod connect;
+mod harm;
+mod sessions;
+mod shared;
+mod support;
+mod tap;
+mod tokens;

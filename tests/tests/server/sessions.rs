@@ -1,0 +1,230 @@
+//! One connection and its session ids.
+
+use plushie_pool::RendererMode;
+use plushie_pool_tests::wire::Format;
+use serde_json::json;
+
+use crate::support::{
+    FORMATS, admitted, admitted_with, click, everywhere, find, label, pool, served, shown, until,
+    within,
+};
+
+#[tokio::test]
+async fn each_id_is_a_session_in_every_mode_and_both_formats() {
+    for (mode, format) in everywhere() {
+        let server = served(pool().mode(mode).format(format)).await;
+        for spoken in FORMATS {
+            let mut client = admitted(&server, spoken).await;
+            for session in ["", "a", "s1", "~1"] {
+                client
+                    .tell(session, &label(&format!("in {session:?}")))
+                    .await;
+            }
+            for session in ["", "a", "s1", "~1"] {
+                assert_eq!(shown(&mut client, session).await, format!("in {session:?}"));
+                let clicked = within(client.ask(session, &click())).await;
+                assert_eq!(clicked["type"], "interact_response", "{clicked}");
+                assert_eq!(clicked["events"][0]["family"], "click", "{clicked}");
+            }
+            assert_eq!(server.stats().sessions, 4);
+            drop(client);
+            until("all is back", || server.pool().status().sessions == 0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn eight_ids_are_reset_and_used_again_a_thousand_times() {
+    const IDS: usize = 8;
+    const TIMES: usize = 1000;
+    let server = served(pool().max_sessions(IDS).recycle_after(5000)).await;
+    let mut client = admitted(&server, Format::Msgpack).await;
+    let ids: Vec<String> = (0..IDS).map(|n| format!("id{n}")).collect();
+    for time in 0..TIMES {
+        for id in &ids {
+            client.tell(id, &label(&format!("{id} {time}"))).await;
+        }
+        for id in &ids {
+            assert_eq!(shown(&mut client, id).await, format!("{id} {time}"));
+        }
+        for id in &ids {
+            within(client.reset(id)).await;
+        }
+    }
+    let stats = server.stats();
+    assert_eq!(stats.sessions_served, (IDS * TIMES) as u64);
+    assert_eq!((stats.sessions, stats.failures), (0, 0));
+    assert_eq!(stats.most_sessions, IDS);
+    let status = server.pool().status();
+    assert_eq!((status.sessions, status.deaths), (0, 0));
+    println!("{stats:?}");
+}
+
+#[tokio::test]
+async fn what_was_asked_before_a_reset_is_answered_before_it() {
+    let server = served(pool()).await;
+    let mut client = admitted(&server, Format::Json).await;
+    client.tell("a", &label("x")).await;
+    for n in 0..100 {
+        let mut query = find("label");
+        query["id"] = format!("q{n}").into();
+        client.tell("a", &query).await;
+    }
+    client.tell("a", &json!({"type": "reset", "id": "r"})).await;
+    for n in 0..100 {
+        let answer = within(client.hear()).await.unwrap();
+        assert_eq!(answer["id"], format!("q{n}"), "{answer}");
+        assert_eq!(answer["data"]["props"]["content"], "x");
+    }
+    let reset = within(client.hear()).await.unwrap();
+    assert_eq!(
+        (&reset["type"], &reset["id"]),
+        (&"reset_response".into(), &"r".into())
+    );
+    let closed = within(client.hear()).await.unwrap();
+    assert_eq!(closed["family"], "session_closed");
+    // A new life, of which nothing is known.
+    assert!(shown(&mut client, "a").await.is_null());
+}
+
+#[tokio::test]
+async fn what_happened_before_a_reset_is_told_before_it() {
+    let server = served(pool()).await;
+    for spoken in FORMATS {
+        let mut client = admitted(&server, spoken).await;
+        for n in 0..50 {
+            let session = format!("s{n}");
+            let payload = json!({"text": "hear, hear"});
+            let announce = json!({"type": "widget_op", "op": "announce", "payload": payload});
+            client.tell(&session, &announce).await;
+            client
+                .tell(&session, &json!({"type": "reset", "id": "r"}))
+                .await;
+            for told in ["announce", "reset_response", "session_closed"] {
+                let heard = within(client.hear()).await.unwrap();
+                let is_it = heard["type"] == told || heard["family"] == told;
+                assert!(is_it, "{told}: {heard}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn resetting_what_never_was_is_answered_too_and_takes_no_session() {
+    let server = served(pool().max_sessions(1)).await;
+    let mut client = admitted(&server, Format::Json).await;
+    client.tell("a", &label("x")).await;
+    assert_eq!(shown(&mut client, "a").await, "x");
+    within(client.reset("never")).await;
+    assert_eq!(server.stats().sessions_served, 1);
+}
+
+#[tokio::test]
+async fn settings_reach_each_session() {
+    let server = served(pool().mode(RendererMode::Headless)).await;
+    let mut hashes = Vec::new();
+    for size in [10, 40] {
+        let settings = json!({"default_text_size": size});
+        let mut client = admitted_with(&server, Format::Json, settings).await;
+        for session in ["a", "b"] {
+            client.tell(session, &label("text")).await;
+            let shot = json!({"type": "screenshot", "name": "n", "width": 200, "height": 100});
+            let shot = within(client.ask(session, &shot)).await;
+            hashes.push(shot["hash"].as_str().unwrap().to_owned());
+        }
+    }
+    let [small, also_small, large, also_large] = &hashes[..] else {
+        panic!("{hashes:?}");
+    };
+    assert_eq!((small, large), (also_small, also_large));
+    assert_ne!(small, large);
+}
+
+#[tokio::test]
+async fn a_full_pool_makes_clients_wait_their_turn_and_tells_them() {
+    let server = served(pool().max_sessions(1)).await;
+    let mut first = admitted(&server, Format::Json).await;
+    first.tell("", &label("first")).await;
+    assert_eq!(shown(&mut first, "").await, "first");
+
+    let mut second = admitted(&server, Format::Msgpack).await;
+    second.tell("", &label("second")).await;
+    let told = within(second.hear_of("", "diagnostic")).await;
+    assert_eq!(told["diagnostic"]["kind"], "waiting_for_session", "{told}");
+    let detail = told["diagnostic"]["detail"].as_str().unwrap();
+    assert!(detail.contains("1 of 1 are in use"), "{detail}");
+
+    // The first goes on as if nobody waited.
+    assert_eq!(shown(&mut first, "").await, "first");
+    drop(first);
+    assert_eq!(shown(&mut second, "").await, "second");
+    assert_eq!(server.stats().waits, 1);
+}
+
+#[tokio::test]
+async fn who_waits_too_long_is_told_as_by_a_renderer_that_is_full() {
+    let patience = std::time::Duration::from_millis(50);
+    let server = served(pool().max_sessions(1).acquire_timeout(patience)).await;
+    let mut client = admitted(&server, Format::Json).await;
+    assert!(shown(&mut client, "a").await.is_null());
+    client.tell("b", &label("b")).await;
+    let error = within(client.hear_of("b", "session_error")).await;
+    assert_eq!(error["data"]["code"], "max_sessions_reached", "{error}");
+    let text = error["data"]["error"].as_str().unwrap();
+    assert!(text.contains("max_sessions"), "{text}");
+    // The id can be used once there is room.
+    within(client.reset("a")).await;
+    client.tell("b", &label("b")).await;
+    assert_eq!(shown(&mut client, "b").await, "b");
+}
+
+#[tokio::test]
+async fn exit_ends_the_connection_of_one_session_and_nothing_of_many() {
+    let server = served(pool()).await;
+    let exit = json!({"type": "widget_op", "op": "exit", "payload": {}});
+    let mut many = admitted(&server, Format::Json).await;
+    for session in ["a", "b"] {
+        many.tell(session, &label(session)).await;
+    }
+    many.tell("a", &exit).await;
+    for session in ["a", "b"] {
+        assert_eq!(shown(&mut many, session).await, session);
+    }
+    for spoken in FORMATS {
+        let mut one = admitted(&server, spoken).await;
+        one.tell("", &label("x")).await;
+        assert_eq!(shown(&mut one, "").await, "x");
+        one.tell("", &exit).await;
+        assert_eq!(within(one.hear()).await, None);
+    }
+    assert_eq!(shown(&mut many, "a").await, "a");
+}
+
+#[tokio::test]
+async fn when_the_renderer_dies_its_clients_hear_of_it() {
+    let server = served(pool()).await;
+    let mut one = admitted(&server, Format::Json).await;
+    assert!(shown(&mut one, "").await.is_null());
+    let mut many = admitted(&server, Format::Msgpack).await;
+    assert!(shown(&mut many, "a").await.is_null());
+
+    let pid = server.pool().status().renderers[0].pid.unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+
+    let error = within(one.hear_of("", "session_error")).await;
+    assert_eq!(error["data"]["code"], "renderer_exited", "{error}");
+    within(one.hear_of("", "session_closed")).await;
+    let last = within(one.hear_of("", "error")).await;
+    assert!(
+        last["message"].as_str().unwrap().contains("signal"),
+        "{last}"
+    );
+    assert_eq!(within(one.hear()).await, None);
+
+    within(many.hear_of("a", "session_error")).await;
+    within(many.hear_of("a", "session_closed")).await;
+    // The pool has another renderer by now, or soon.
+    many.tell("a", &label("again")).await;
+    assert_eq!(shown(&mut many, "a").await, "again");
+}
