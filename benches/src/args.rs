@@ -82,7 +82,7 @@ pub(crate) struct Effort {
 
 impl Args {
     pub(crate) fn effort(&self) -> Effort {
-        let (rounds, turn) = if self.quick { (5, 22) } else { (15, 120) };
+        let (rounds, turn) = if self.quick { (5, 14) } else { (11, 80) };
         Effort {
             rounds,
             turn: Duration::from_millis(turn),

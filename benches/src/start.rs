@@ -13,7 +13,7 @@ use crate::workload::{Bare, Query, Snapshot, Work};
 
 /// How long the pool takes, beside raw.
 pub(crate) fn ratios(args: &Args) -> Result<Vec<Extra>, Failure> {
-    let rounds = if args.quick { 9 } else { 31 };
+    let rounds = if args.quick { 5 } else { 31 };
     let mut extra = Vec::new();
     for peer in args.peers() {
         for format in args.formats() {

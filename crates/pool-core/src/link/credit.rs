@@ -54,6 +54,9 @@ impl Credit {
         self.sent += 1;
         if let Some(id) = answered {
             self.last_answered = self.sent;
+            if self.expected.capacity() == 0 {
+                self.expected.reserve_exact(1);
+            }
             self.expected.push_back((id, self.sent));
         }
     }

@@ -35,7 +35,8 @@ use crate::{Addressing, Close, Envelope, Error, ErrorKind, RequestId, SessionId}
 #[derive(Debug)]
 pub struct Link<C> {
     /// In order, so that the same calls always come to the same.
-    sessions: BTreeMap<SessionId, Session<C>>,
+    /// Boxed, since the map's nodes are half empty.
+    sessions: BTreeMap<SessionId, Box<Session<C>>>,
     wire: Wire,
     /// Which session is let first when there is room again.
     next_turn: SessionId,
@@ -104,7 +105,7 @@ impl<C> Link<C> {
         }
         let known = self
             .sessions
-            .insert(id, Session::new(id, &self.wire.config));
+            .insert(id, Box::new(Session::new(id, &self.wire.config)));
         assert!(known.is_none(), "session {id} was opened twice");
         Ok(())
     }
@@ -319,7 +320,9 @@ impl<C> Link<C> {
 
     /// Whether anybody waits for an event.
     pub fn has_listeners(&self) -> bool {
-        self.sessions.values().any(Session::has_listeners)
+        self.sessions
+            .values()
+            .any(|session| session.has_listeners())
     }
 
     /// What the renderer said of itself before it went.
@@ -335,7 +338,8 @@ impl<C> Link<C> {
     /// Whether the renderer was told to end, as one is that ends with its session. It may obey
     /// before whoever told it comes to say so.
     pub fn is_exiting(&self) -> bool {
-        self.wire.config.close == Close::Exit && self.sessions.values().any(Session::is_closing)
+        self.wire.config.close == Close::Exit
+            && self.sessions.values().any(|session| session.is_closing())
     }
 
     /// What the link has seen.

@@ -36,6 +36,10 @@ impl<C> Requests<C> {
     }
 
     pub(super) fn insert(&mut self, id: RequestId, pending: Pending<C>) {
+        // Most sessions ask one thing at a time, and there may be thousands of them.
+        if self.pending.capacity() == 0 {
+            self.pending.reserve_exact(1);
+        }
         self.pending.push_back((id, pending));
     }
 

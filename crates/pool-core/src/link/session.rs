@@ -110,7 +110,15 @@ impl<C> Session<C> {
                 .with_hint("send it with send_interact() or request()"));
         }
         wire.wake_by(submission.deadline, effects);
-        self.queue.push_back(submission);
+        let at_once = self.queue.is_empty()
+            && self.may_go(submission.class)
+            && self.has_room(wire)
+            && self.credit.available();
+        if at_once {
+            self.send(submission, wire, effects);
+        } else {
+            self.queue.push_back(submission);
+        }
         self.pump(wire, effects);
         Ok(())
     }
@@ -134,21 +142,23 @@ impl<C> Session<C> {
     /// Where in the queue the next message to go is. The answer to a step overtakes what waits
     /// for the interact to end.
     fn next_to_go(&self, wire: &mut Wire) -> Option<usize> {
-        let at = if self.gate.is_open() {
-            (!self.queue.is_empty()).then_some(0)?
-        } else if self.gate.wants_tree() {
-            self.queue
-                .iter()
-                .position(|waiting| waiting.class == Class::Tree)?
-        } else {
-            return None;
-        };
+        let mut classes = self.queue.iter().map(|waiting| waiting.class);
+        let at = classes.position(|class| self.may_go(class))?;
+        (self.has_room(wire) && self.credit.available()).then_some(at)
+    }
+
+    /// Whether the gate lets such a message pass.
+    fn may_go(&self, class: Class) -> bool {
+        self.gate.is_open() || (class == Class::Tree && self.gate.wants_tree())
+    }
+
+    /// Whether the link has room; if not, the session is let go on when it has.
+    fn has_room(&self, wire: &mut Wire) -> bool {
         if !wire.has_room() {
             wire.held_back = true;
             wire.held_again = true;
-            return None;
         }
-        self.credit.available().then_some(at)
+        wire.has_room()
     }
 
     fn send(&mut self, submission: Submission<C>, wire: &mut Wire, effects: &mut Effects<C>) {
