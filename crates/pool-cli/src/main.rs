@@ -2,14 +2,17 @@
 //! other processes can use it:
 //!
 //! ```sh
+//! plushie-pool doctor
 //! plushie-pool demo --mode headless --sessions 8 --screenshots shots
 //! plushie-pool run -- cargo nextest run
 //! plushie-pool serve --listen :4567
 //! plushie-pool status --watch
 //! ```
 
+mod advice;
 mod counter;
 mod demo;
+mod doctor;
 mod failure;
 mod pool_options;
 mod progress;
@@ -36,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Doctor(doctor::Doctor),
     Run(run::Run),
     Serve(serve::Serve),
     Status(status::Status),
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Demo(demo) => demo.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Run(run) => run.run(),
         Command::Serve(serve) => serve.run(),
         Command::Status(status) => status.run(),
