@@ -4,6 +4,7 @@
 set -eu
 nextest=$PPID
 dir=$(mktemp -d)
+: >"$dir/pool"
 "${PLUSHIE_POOL:-plushie-pool}" serve >"$dir/pool" 2>"$dir/log" </dev/null &
 pool=$!
 {

@@ -11,6 +11,7 @@ from plushie import App, ui
 from plushie.connection import Connection
 from plushie.events import Click, Input
 from plushie.testing import AppFixture
+from plushie.testing.pool import SessionPool
 from plushie.transport import IoStreamAdapter
 from served import ServedAdapter, connect
 
@@ -97,6 +98,19 @@ def test_an_app_runs_in_the_fixture_of_the_sdk(plushie_pool):
         app.type_text("#name", "Ada")
         assert app.model == Model(2, "Ada")
         app.assert_text("#count", "2 Ada")
+
+
+def test_the_pool_of_the_sdk_starts_what_leads_to_the_served_pool():
+    pool = SessionPool(mode="headless", max_sessions=2)
+    pool.start()
+    try:
+        assert pool._conn.hello.transport == "listen", "it is the served one"
+        with AppFixture(Counter, pool) as app:
+            app.click("#increment")
+            app.assert_text("#count", "1 ")
+            assert app._pool.screenshot(app._session_id, "shot")["rgba"]
+    finally:
+        pool.stop()
 
 
 def test_the_sessions_of_one_connection_are_apart(plushie_pool):

@@ -8,6 +8,7 @@
 //! plushie-pool status --watch
 //! ```
 
+mod attach;
 mod counter;
 mod demo;
 mod failure;
@@ -19,7 +20,10 @@ mod run;
 mod screenshot;
 mod serve;
 mod signals;
+#[cfg(unix)]
+mod stand_in;
 mod status;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -35,6 +39,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attach(attach::Attach),
     Demo(demo::Demo),
     Run(run::Run),
     Serve(serve::Serve),
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         return renderer::run();
     }
     match Cli::parse().command {
+        Command::Attach(attach) => attach.run(),
         Command::Demo(demo) => demo.run(),
         Command::Run(run) => run.run(),
         Command::Serve(serve) => serve.run(),
