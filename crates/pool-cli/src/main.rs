@@ -10,6 +10,7 @@
 //! ```
 
 mod advice;
+mod attach;
 mod counter;
 mod demo;
 mod doctor;
@@ -22,7 +23,10 @@ mod run;
 mod screenshot;
 mod serve;
 mod signals;
+#[cfg(unix)]
+mod stand_in;
 mod status;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -38,6 +42,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attach(attach::Attach),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Run(run::Run),
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         return renderer::run();
     }
     match Cli::parse().command {
+        Command::Attach(attach) => attach.run(),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Run(run) => run.run(),

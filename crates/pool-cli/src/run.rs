@@ -1,5 +1,7 @@
 //! `plushie-pool run`: a command with a pool around it.
 
+#[cfg(unix)]
+use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +20,8 @@ use crate::pool_options::{ENVIRONMENT, PoolOptions};
 ///
 /// The command finds the pool by PLUSHIE_SOCKET and PLUSHIE_TOKEN, as the plushie SDKs and
 /// SessionPool::shared() do; PLUSHIE_TEST_BACKEND and PLUSHIE_TEST_MAX_SESSIONS tell it what the
-/// pool is. Signals are passed on to it. At the end the pool is ended, a summary printed on
+/// pool is. PLUSHIE_BINARY_PATH, unless it is set, leads whatever starts a renderer to the pool
+/// too. Signals are passed on to it. At the end the pool is ended, a summary printed on
 /// standard error, and the command's exit code returned, or 128 and the number of the signal
 /// that ended it.
 #[derive(Debug, clap::Args)]
@@ -93,6 +96,12 @@ impl Run {
             .env("PLUSHIE_TOKEN", token.reveal())
             .env("PLUSHIE_TEST_BACKEND", &status.mode)
             .env("PLUSHIE_TEST_MAX_SESSIONS", status.max_sessions.to_string());
+        #[cfg(unix)]
+        let stand_in = crate::stand_in::StandIn::new(server, token, &status.mode)?;
+        #[cfg(unix)]
+        if env::var_os("PLUSHIE_BINARY_PATH").is_none() {
+            command.env("PLUSHIE_BINARY_PATH", stand_in.path());
+        }
         let failed = |source| Failure::Spawn {
             program: program.clone(),
             source,

@@ -3,9 +3,6 @@
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::net::TcpStream;
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +10,7 @@ use plushie_pool::Address;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::streams;
 
 /// Show who has which sessions of a served pool, who waits, and how its renderers do
 ///
@@ -88,8 +86,8 @@ impl Status {
 
 /// A connection to the server, as a client that has no sessions.
 struct Connection {
-    reader: BufReader<Box<dyn io::Read>>,
-    writer: Box<dyn io::Write>,
+    reader: BufReader<Box<dyn io::Read + Send>>,
+    writer: Box<dyn io::Write + Send>,
 }
 
 impl Connection {
@@ -98,17 +96,7 @@ impl Connection {
             address: address.to_string(),
             problem: source,
         };
-        let streams = match address {
-            Address::Tcp { host, port } => tcp(host, *port),
-            #[cfg(unix)]
-            Address::Unix(path) => UnixStream::connect(path).and_then(|stream| {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                let reader: Box<dyn io::Read> = Box::new(stream.try_clone()?);
-                Ok((reader, Box::new(stream) as Box<dyn io::Write>))
-            }),
-            #[cfg(not(unix))]
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-        };
+        let streams = streams::connect(address, Some(PATIENCE));
         let (reader, writer) = streams.map_err(|error| failed(error.to_string()))?;
         let mut connection = Self {
             reader: BufReader::new(reader),
@@ -162,14 +150,6 @@ impl Connection {
             }
         }
     }
-}
-
-type Streams = (Box<dyn io::Read>, Box<dyn io::Write>);
-
-fn tcp(host: &str, port: u16) -> io::Result<Streams> {
-    let stream = TcpStream::connect((host, port))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok((Box::new(stream.try_clone()?), Box::new(stream)))
 }
 
 /// What people want to know; with rates since `before`, or else since the start.

@@ -1,0 +1,149 @@
+"""The Python SDK on a pool behind a socket, in headless mode:
+
+plushie-pool run --mode headless --max-sessions 4 -- python -m pytest tests/python
+"""
+
+import os
+import socket
+from dataclasses import dataclass, replace
+
+from plushie import App, ui
+from plushie.connection import Connection
+from plushie.events import Click, Input
+from plushie.testing import AppFixture
+from plushie.testing.pool import SessionPool
+from plushie.transport import IoStreamAdapter
+from served import ServedAdapter, connect
+
+
+def node(id, type, children=(), **props):
+    return {"id": id, "type": type, "props": props, "children": list(children)}
+
+
+def tree(count, name=""):
+    children = [
+        # First, so that where to click for the focus does not depend on a font.
+        node("name", "text_input", value=name),
+        node("count", "text", content=str(count)),
+        node("increment", "button", label="+"),
+    ]
+    return node("main", "window", [node("root", "column", children)])
+
+
+@dataclass(frozen=True)
+class Model:
+    count: int = 0
+    name: str = ""
+
+
+class Counter(App[Model]):
+    def init(self):
+        return Model()
+
+    def update(self, model, event):
+        match event:
+            case Click(id="increment"):
+                return replace(model, count=model.count + 1)
+            case Input(id="name", value=name):
+                return replace(model, name=name)
+        return model
+
+    def view(self, model):
+        return ui.window(
+            "main",
+            ui.column(
+                ui.button("increment", "+"),
+                ui.text("count", f"{model.count} {model.name}"),
+                ui.text_input("name", model.name, on_input=True),
+            ),
+        )
+
+
+def test_a_connection_speaks_with_a_session():
+    with connect() as connection:
+        connection.send_snapshot(tree(0))
+        assert connection.query_find("#count")["props"]["content"] == "0"
+
+        [click] = connection.interact("click", "#increment")
+        assert isinstance(click, Click) and click.id == "increment"
+        connection.send_patch(
+            [{"op": "update_props", "path": [0, 1], "props": {"content": "1"}}]
+        )
+        assert connection.query_find("#count")["props"]["content"] == "1"
+
+        typed = []
+
+        def on_step(events):
+            typed.append(events[0].value)
+            return tree(1, typed[-1])
+
+        # Into what has the focus, a letter at a time.
+        connection.interact("move_to", payload={"x": 5, "y": 5})
+        connection.interact("click")
+        connection.interact("type_text", payload={"text": "ab"}, on_step=on_step)
+        assert typed == ["a", "ab"]
+        assert connection.query_find("#name")["props"]["value"] == "ab"
+        assert connection.query_tree()["id"] == "main"
+
+        picture = connection.take_screenshot("counter", width=200, height=100)
+        assert (picture["width"], picture["height"]) == (200, 100)
+        assert len(picture["rgba"]) == 200 * 100 * 4
+        assert len(set(picture["rgba"])) > 1, "something was drawn"
+
+
+def test_an_app_runs_in_the_fixture_of_the_sdk(plushie_pool):
+    with AppFixture(Counter, plushie_pool) as app:
+        app.click("#increment")
+        app.click("#increment")
+        app.type_text("#name", "Ada")
+        assert app.model == Model(2, "Ada")
+        app.assert_text("#count", "2 Ada")
+
+
+def test_the_pool_of_the_sdk_starts_what_leads_to_the_served_pool():
+    pool = SessionPool(mode="headless", max_sessions=2)
+    pool.start()
+    try:
+        assert pool._conn.hello.transport == "listen", "it is the served one"
+        with AppFixture(Counter, pool) as app:
+            app.click("#increment")
+            app.assert_text("#count", "1 ")
+            assert app._pool.screenshot(app._session_id, "shot")["rgba"]
+    finally:
+        pool.stop()
+
+
+def test_the_sessions_of_one_connection_are_apart(plushie_pool):
+    with AppFixture(Counter, plushie_pool) as one, AppFixture(Counter, plushie_pool) as other:
+        one.click("#increment")
+        one.assert_text("#count", "1 ")
+        other.assert_text("#count", "0 ")
+
+
+def test_a_closed_connection_gives_its_session_back():
+    # Were one kept, the pool would be full before the end.
+    for _ in range(3 * int(os.environ["PLUSHIE_TEST_MAX_SESSIONS"])):
+        with connect() as connection:
+            connection.send_snapshot(tree(0))
+            assert connection.query_find("#count")
+
+
+def test_a_wrong_token_is_refused():
+    connection = Connection.from_iostream(ServedAdapter(), token="not the pool's")
+    with connection:
+        connection.send_settings()
+        while (heard := connection.receive_event(timeout=30)) is not None:
+            if "token" in str(heard):
+                break
+        assert heard is not None, "the end came without a word"
+
+
+def test_the_reader_of_the_sdk_waits_for_a_full_block():
+    """Why there is an adapter here; when this fails, an SDK came that needs none."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        adapter = IoStreamAdapter(theirs.makefile("rb"), theirs.makefile("wb"), format="json")
+        ours.sendall(b'{"type":"event","family":"click","id":"a"}\n')
+        assert adapter.receive_event(timeout=0.5) is None
+        ours.shutdown(socket.SHUT_WR)
+        assert adapter.receive_event(timeout=30) is not None
