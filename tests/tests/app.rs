@@ -73,6 +73,44 @@ impl App for Deaf {
     }
 }
 
+/// Shows something new all the time.
+struct Ticking {
+    name: String,
+    ticks: u64,
+}
+
+impl App for Ticking {
+    type Model = Self;
+
+    fn init() -> (Self, Command) {
+        let name = String::new();
+        (Self { name, ticks: 0 }, Command::none())
+    }
+
+    fn update(model: &mut Self, event: Event) -> Command {
+        match event {
+            Event::Timer(_) => model.ticks += 1,
+            event => {
+                if let Some(Input("name", typed)) = event.widget_match() {
+                    typed.clone_into(&mut model.name);
+                }
+            }
+        }
+        Command::none()
+    }
+
+    fn view(model: &Self, _: &mut WidgetRegistrar) -> ViewList {
+        let ticks = text(&model.ticks.to_string()).id("ticks");
+        window("main")
+            .child(column().children([View::from(text_input("name", &model.name)), ticks.into()]))
+            .into()
+    }
+
+    fn subscribe(_: &Self) -> Vec<Subscription> {
+        vec![Subscription::every(Duration::from_millis(1), "tick")]
+    }
+}
+
 /// Cannot even begin.
 struct Broken;
 
@@ -160,6 +198,22 @@ async fn an_app_that_shows_nothing_new_keeps_nobody_waiting(mode: RendererMode) 
     within(app.close()).await.unwrap();
 }
 
+/// What it shows at a tick is no answer to a step, or letters would be lost.
+async fn an_app_that_shows_something_all_the_time_is_typed_into(mode: RendererMode) {
+    let pool = pool(mode).await;
+    let app = within(AppSession::start::<Ticking>(&pool)).await.unwrap();
+    for action in focusing() {
+        within(app.interact(&action)).await.unwrap();
+    }
+    let long = "The quick brown fox jumps over the lazy dog.";
+    within(app.interact(&type_text(long))).await.unwrap();
+    assert_eq!(shown(&app, "name", "value").await, long);
+    while shown(&app, "ticks", "content").await == "0" {
+        within(app.settle()).await.unwrap();
+    }
+    within(app.close()).await.unwrap();
+}
+
 async fn apps_of_one_renderer_know_nothing_of_each_other(mode: RendererMode) {
     let pool = pool(mode).await;
     let (one, other) = tokio::join!(
@@ -222,6 +276,7 @@ macro_rules! everywhere {
 everywhere! {
     an_app_counts_and_is_typed_into
     an_app_that_shows_nothing_new_keeps_nobody_waiting
+    an_app_that_shows_something_all_the_time_is_typed_into
     apps_of_one_renderer_know_nothing_of_each_other
     an_app_may_end_or_panic
 }

@@ -48,7 +48,9 @@
 //! the renderer. What the runtime does it does in order and on one thread, so when the mark comes
 //! back, all that the events before it led to has come before. If that was no tree, the step is
 //! answered with an empty patch; if it was several, one for each event of the step, with all of
-//! them. No time is measured for this.
+//! them in one patch. Trees that the app shows for reasons of its own while an interact runs, at a
+//! timer's tick, say, wait for that answer too, or the renderer would take one for the answer. No
+//! time is measured for this.
 //!
 //! What an app does later is not waited for: tasks and timers, `Command::dispatch`, answers to
 //! effects and queries. Ask until it is there, with [`settle`](AppSession::settle) before each

@@ -93,12 +93,11 @@ async fn up(
         let said = steps.borrow_mut().hear(line);
         match said {
             Said::Message(line) => session.write_all(&line).await?,
-            Said::Answer(lines) => {
-                for line in lines {
-                    session.write_all(&line).await?;
+            Said::Answer(line) => session.write_all(&line).await?,
+            Said::Settled(trees, settle) => {
+                for tree in trees {
+                    session.write_all(&tree).await?;
                 }
-            }
-            Said::Settled(settle) => {
                 // A stream takes something more, be it nothing, when it has passed on what it was
                 // given: then what the test asks next comes behind it.
                 let _nothing = session.write(&[]).await?;

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::marked::Marked;
 use crate::relay::relay;
-use crate::steps::{Settle, gone};
+use crate::steps::{Settle, What, gone};
 
 /// An app that runs in a session, and the test's hand on it.
 ///
@@ -80,8 +80,12 @@ impl AppSession {
     ///
     /// As [`SessionControl::interact`].
     pub async fn interact<T: Serialize + ?Sized>(&self, message: &T) -> Result<Message, Error> {
+        // Before it begins: whoever leaves in between leaves nothing begun.
+        let mut begun = Begun(Some(self));
+        self.told(What::Begins).await?;
         let response = self.control.interact(message).await?;
-        self.settle().await?;
+        begun.0 = None;
+        self.told(What::Ends).await?;
         Ok(response)
     }
 
@@ -97,20 +101,30 @@ impl AppSession {
     ///
     /// Dropping it changes nothing.
     pub async fn settle(&self) -> Result<(), Error> {
-        let (done, waits) = oneshot::channel();
-        let settle = Settle {
-            done,
-            deadline: Instant::now() + self.patience,
-            patience: self.patience,
-        };
-        let sent = self.settles.send(settle).is_ok();
-        match waits.await {
-            Ok(outcome) if sent => outcome,
-            _ => Err(match self.ended.clone().await {
+        self.told(What::Nothing).await
+    }
+
+    async fn told(&self, what: What) -> Result<(), Error> {
+        match self.tell(what).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(match self.ended.clone().await {
                 Ok(()) => gone().with_session(self.control.id()),
                 Err(error) => error.with_session(self.control.id()),
             }),
         }
+    }
+
+    fn tell(&self, what: What) -> oneshot::Receiver<Result<(), Error>> {
+        let (done, waits) = oneshot::channel();
+        let settle = Settle {
+            done,
+            what,
+            deadline: Instant::now() + self.patience,
+            patience: self.patience,
+        };
+        // If nobody takes it, the app is gone, and so is the sender it brings.
+        let _ = self.settles.send(settle);
+        waits
     }
 
     /// Ends the app, closes the session, and waits for both.
@@ -128,6 +142,17 @@ impl AppSession {
         drop(self.settles);
         self.ended.await?;
         closed
+    }
+}
+
+/// An interact that ends without a response ends all the same.
+struct Begun<'a>(Option<&'a AppSession>);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some(app) = self.0 {
+            drop(app.tell(What::Ends));
+        }
     }
 }
 

@@ -19,7 +19,10 @@ pub(crate) struct Steps {
     next: u64,
     /// In the order in which they come back.
     out: VecDeque<(u64, Mark)>,
-    /// What the app showed while a step is out: all of it together answers the step.
+    /// The interacts that run.
+    interacts: usize,
+    /// What the app showed meanwhile, which nothing may answer but a step it comes after: the
+    /// renderer would take for an answer whatever tree it gets.
     trees: Vec<Line>,
 }
 
@@ -32,20 +35,31 @@ enum Mark {
 /// Somebody who wants to know when the app has reacted.
 pub(crate) struct Settle {
     pub(crate) done: oneshot::Sender<Result<(), Error>>,
+    pub(crate) what: What,
     pub(crate) deadline: Instant,
     pub(crate) patience: Duration,
+}
+
+/// What follows once the app has reacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Nothing,
+    /// An interact begins.
+    Begins,
+    /// It has ended.
+    Ends,
 }
 
 /// What an app said.
 pub(crate) enum Said {
     /// It is for the renderer.
     Message(Line),
-    /// It is kept until the step is over.
+    /// It is kept until a step or the interact is over.
     Kept,
     /// A step is over, and this answers it.
-    Answer(Vec<Line>),
-    /// All that happened before somebody asked is done.
-    Settled(Settle),
+    Answer(Line),
+    /// All that happened before somebody asked is done, once these are passed on.
+    Settled(Vec<Line>, Settle),
     /// Nobody waits for it any more.
     Nothing,
 }
@@ -80,7 +94,7 @@ impl Steps {
                 let mark = mark.parse().ok();
                 self.returned(mark)
             }
-            ("patch" | "snapshot", _) if self.in_step() => {
+            ("patch" | "snapshot", _) if self.interacts > 0 || self.in_step() => {
                 self.trees.push(line);
                 Said::Kept
             }
@@ -102,7 +116,10 @@ impl Steps {
         let out = std::mem::take(&mut self.out);
         for (number, mark) in out {
             match mark {
-                Mark::Settle(settle) if settle.deadline <= now => settle.give_up(),
+                Mark::Settle(settle) if settle.deadline <= now => {
+                    self.turn(settle.what);
+                    settle.give_up();
+                }
                 mark => self.out.push_back((number, mark)),
             }
         }
@@ -126,9 +143,24 @@ impl Steps {
             return Said::Nothing;
         };
         match self.out.remove(at) {
-            Some((_, Mark::Step)) => Said::Answer(together(std::mem::take(&mut self.trees))),
-            Some((_, Mark::Settle(settle))) => Said::Settled(settle),
+            Some((_, Mark::Step)) => Said::Answer(first(&mut self.trees)),
+            Some((_, Mark::Settle(settle))) => {
+                self.turn(settle.what);
+                let trees = match self.interacts {
+                    0 => std::mem::take(&mut self.trees),
+                    _ => Vec::new(),
+                };
+                Said::Settled(trees, settle)
+            }
             None => Said::Nothing,
+        }
+    }
+
+    fn turn(&mut self, what: What) {
+        match what {
+            What::Nothing => {}
+            What::Begins => self.interacts += 1,
+            What::Ends => self.interacts = self.interacts.saturating_sub(1),
         }
     }
 
@@ -147,16 +179,21 @@ impl Settle {
     }
 }
 
-/// As one message, because the renderer goes on with the first tree it gets. If its rules for the
-/// order within a patch do not allow that, they follow each other.
-fn together(mut trees: Vec<Line>) -> Vec<Line> {
-    match trees.len() {
-        0 => vec![EMPTY.to_vec()],
-        1 => trees,
-        _ => match merged(&trees) {
-            Some(merged) => vec![merged],
-            None => std::mem::take(&mut trees),
-        },
+/// As many as can be one message, because the renderer goes on with the first tree it gets. Its
+/// rules for the order within a patch may not allow all; the others then wait for the next step.
+fn first(trees: &mut Vec<Line>) -> Line {
+    if trees.is_empty() {
+        return EMPTY.to_vec();
+    }
+    let longest = (2..=trees.len())
+        .rev()
+        .find_map(|count| Some((count, merged(&trees[..count])?)));
+    match longest {
+        Some((count, merged)) => {
+            trees.drain(..count);
+            merged
+        }
+        None => trees.remove(0),
     }
 }
 
@@ -244,14 +281,26 @@ mod tests {
         line(&json!({"type": "patch", "session": "", "ops": ops}))
     }
 
-    fn answer(said: Said) -> Vec<Value> {
+    fn answer(said: Said) -> Value {
         match said {
-            Said::Answer(lines) => lines
-                .iter()
-                .map(|line| serde_json::from_slice(line).unwrap())
-                .collect(),
+            Said::Answer(line) => serde_json::from_slice(&line).unwrap(),
             _ => panic!("it answers no step"),
         }
+    }
+
+    fn asked(steps: &mut Steps, what: What) -> Line {
+        let (done, _) = oneshot::channel();
+        let patience = Duration::from_secs(60);
+        steps.settle(Settle {
+            done,
+            what,
+            deadline: Instant::now() + patience,
+            patience,
+        })
+    }
+
+    fn update(n: u64) -> Value {
+        json!({"op": "update_props", "path": [0], "props": {"n": n}})
     }
 
     #[test]
@@ -259,36 +308,59 @@ mod tests {
         let mut steps = Steps::default();
         let mark = steps.tell(STEP).unwrap();
         let answer = answer(steps.hear(returned(&mark)));
-        assert_eq!(answer, [json!({"type": "patch", "session": "", "ops": []})]);
+        assert_eq!(answer, json!({"type": "patch", "session": "", "ops": []}));
     }
 
     #[test]
     fn the_trees_of_a_step_are_one_answer() {
         let mut steps = Steps::default();
         let mark = steps.tell(STEP).unwrap();
-        let update = |n: u64| json!({"op": "update_props", "path": [0], "props": {"n": n}});
         for n in [1, 2] {
             assert!(matches!(steps.hear(patch(&json!([update(n)]))), Said::Kept));
         }
         let both = answer(steps.hear(returned(&mark)));
-        assert_eq!(both.len(), 1);
-        assert_eq!(both[0]["ops"], json!([update(1), update(2)]));
+        assert_eq!(both["ops"], json!([update(1), update(2)]));
         // After it trees pass as ever.
         let said = steps.hear(patch(&json!([update(3)])));
         assert!(matches!(said, Said::Message(_)));
     }
 
     #[test]
-    fn what_no_patch_may_hold_stays_two() {
+    fn what_no_patch_may_hold_is_two_answers() {
         let mut steps = Steps::default();
+        let begins = asked(&mut steps, What::Begins);
+        assert!(matches!(steps.hear(returned(&begins)), Said::Settled(..)));
         let mark = steps.tell(STEP).unwrap();
         let insert = json!([{"op": "insert_child", "path": [], "index": 0, "node": {}}]);
         let remove = json!([{"op": "remove_child", "path": [], "index": 0}]);
         steps.hear(patch(&insert));
         steps.hear(patch(&remove));
+        assert_eq!(answer(steps.hear(returned(&mark)))["ops"], insert);
+        let mark = steps.tell(STEP).unwrap();
+        assert_eq!(answer(steps.hear(returned(&mark)))["ops"], remove);
+    }
+
+    #[test]
+    fn what_is_shown_between_steps_answers_none_that_the_app_has_not_seen() {
+        let mut steps = Steps::default();
+        let begins = asked(&mut steps, What::Begins);
+        assert!(matches!(steps.hear(returned(&begins)), Said::Settled(..)));
+        // The renderer may be in a step by now, of which nobody here has heard.
+        assert!(matches!(steps.hear(patch(&json!([update(1)]))), Said::Kept));
+        let mark = steps.tell(STEP).unwrap();
+        steps.hear(patch(&json!([update(2)])));
         let both = answer(steps.hear(returned(&mark)));
-        assert_eq!(both[0]["ops"], insert);
-        assert_eq!(both[1]["ops"], remove);
+        assert_eq!(both["ops"], json!([update(1), update(2)]));
+
+        let last = patch(&json!([update(3)]));
+        assert!(matches!(steps.hear(last.clone()), Said::Kept));
+        let ends = asked(&mut steps, What::Ends);
+        match steps.hear(returned(&ends)) {
+            Said::Settled(trees, _) => assert_eq!(trees, [last]),
+            _ => panic!("it has ended"),
+        }
+        let said = steps.hear(patch(&json!([update(4)])));
+        assert!(matches!(said, Said::Message(_)));
     }
 
     #[test]
@@ -307,6 +379,7 @@ mod tests {
         let now = Instant::now();
         let mark = steps.settle(Settle {
             done,
+            what: What::Nothing,
             deadline: now,
             patience: Duration::ZERO,
         });
