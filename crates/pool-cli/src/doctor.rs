@@ -1,18 +1,16 @@
 //! `plushie-pool doctor`: whether there is a renderer, and what of it works here.
 
-use std::env;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use plushie_pool::{ErrorKind, RendererMode, SessionPool, WireFormat};
+use plushie_pool::{RendererMode, SessionPool, WireFormat};
 use plushie_pool_renderer::Discovery;
 use serde_json::{Value, json};
 use tokio::runtime;
 
-use crate::advice;
 use crate::counter::Counter;
 use crate::failure::Failure;
 use crate::renderer;
@@ -40,11 +38,14 @@ pub(crate) struct Doctor {
 
     /// Print one JSON object in place of the table:
     /// {"ok":true,"renderer":{"ok":true,"path":"bin/plushie-renderer"},"checks":[{"mode":"mock",
-    /// "format":"json","ok":true,"ms":12.3,"version":"0.7.1"}]}, with "error" and "advice" where
-    /// something is not ok
+    /// "format":"json","ok":true,"ms":12.3,"version":"0.7.1"}]}, with "error" where something
+    /// is not ok
     #[arg(long)]
     json: bool,
 }
+
+const HOW_TO_HAVE_ONE: &str =
+    "to have one: cargo install plushie-renderer --version 0.7.1, or set PLUSHIE_BINARY_PATH";
 
 struct Diagnosis {
     renderer: Found,
@@ -189,7 +190,7 @@ impl Diagnosis {
         });
         if let Some(problem) = &self.renderer.problem {
             renderer["error"] = problem.to_string().into();
-            renderer["advice"] = advice::for_no_renderer().into();
+            renderer["advice"] = HOW_TO_HAVE_ONE.into();
         }
         let checks: Vec<_> = self.checks.iter().map(Check::to_json).collect();
         json!({"ok": self.is_ok(), "renderer": renderer, "checks": checks})
@@ -217,19 +218,16 @@ impl fmt::Display for Diagnosis {
                 true => "note, for a pool that a test starts itself: ",
                 false => "",
             };
-            writeln!(f, "\n{note}{problem}\n{}", advice::for_no_renderer())?;
+            writeln!(f, "\n{note}{problem}\n{}", HOW_TO_HAVE_ONE)?;
         }
         let mut known = Vec::new();
         for check in &self.checks {
             if let Err(failure) = &check.outcome {
-                let problem = failure.to_string();
-                let advice = check.advice(failure);
-                // It was said for the other format; processes differ in their numbers.
-                let gist = advice.clone().unwrap_or_else(|| problem.clone());
-                if !known.contains(&(check.mode, gist.clone())) {
-                    known.push((check.mode, gist));
-                    let advice = advice.map_or_else(String::new, |advice| advice + "\n");
-                    write!(f, "\n{}: {problem}\n{advice}", check.mode)?;
+                let problem = (check.mode, failure.to_string());
+                // It may have been said for the other format.
+                if !known.contains(&problem) {
+                    writeln!(f, "\n{}: {}", problem.0, problem.1)?;
+                    known.push(problem);
                 }
             }
         }
@@ -242,23 +240,6 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Check {
-    fn advice(&self, failure: &Failure) -> Option<String> {
-        let Failure::Pool(error) = failure else {
-            return None;
-        };
-        let is_of_start = matches!(
-            error.kind(),
-            ErrorKind::Handshake | ErrorKind::Launch | ErrorKind::RendererExited
-        );
-        (self.mode == RendererMode::Windowed && is_of_start).then(|| {
-            let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-            advice::for_no_display(
-                is_set("DISPLAY") || is_set("WAYLAND_DISPLAY"),
-                env::var_os("PATH").as_deref(),
-            )
-        })
-    }
-
     fn to_json(&self) -> Value {
         let mut check = json!({
             "mode": self.mode.to_string(),
@@ -268,12 +249,7 @@ impl Check {
         });
         match &self.outcome {
             Ok(version) => check["version"] = version.as_str().into(),
-            Err(failure) => {
-                check["error"] = failure.to_string().into();
-                if let Some(advice) = self.advice(failure) {
-                    check["advice"] = advice.into();
-                }
-            }
+            Err(failure) => check["error"] = failure.to_string().into(),
         }
         check
     }

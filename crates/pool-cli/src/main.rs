@@ -9,7 +9,6 @@
 //! plushie-pool status --watch
 //! ```
 
-mod advice;
 mod attach;
 mod counter;
 mod demo;

@@ -104,7 +104,7 @@ fn a_display_that_is_missing_is_said_once_with_what_to_install() {
         let found = doctor(&place, &[&options[..], formats].concat());
         let text = said(&found);
         assert_eq!(found.status.code(), Some(1), "{text}");
-        let advice = text.matches("apt-get install weston libwayland-client0");
+        let advice = text.matches("apt-get install weston;");
         assert_eq!(advice.count(), 1, "{text}");
         assert!(text.contains("something is missing"), "{text}");
         assert!(
