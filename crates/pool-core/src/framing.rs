@@ -42,14 +42,15 @@ pub fn assemble(
     }
 
     // A message that is made of another one, written meanwhile, finds none and makes its own.
-    let mut scratch = SCRATCH.take();
+    // So does one that is written while the thread ends, as a session in a thread-local is.
+    let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
     scratch.clear();
     let frame = write(&mut scratch)?;
     if scratch.len() > COPIED {
         return Ok(Bytes::from(scratch).slice(frame));
     }
     let frame = Bytes::copy_from_slice(&scratch[frame]);
-    SCRATCH.set(scratch);
+    let _ = SCRATCH.try_with(|kept| kept.set(scratch));
     Ok(frame)
 }
 

@@ -342,6 +342,7 @@ impl Builder {
 
     fn build(mut self) -> Result<Arc<PoolShared>, Error> {
         self.check()?;
+        let is_custom = self.custom_mode.is_some();
         let mode = match self.custom_mode.take() {
             Some(mode) => mode,
             None => self.mode.build(&self.sharing)?,
@@ -374,6 +375,8 @@ impl Builder {
         let mut link = LinkConfig::new(transport.clone(), mode.addressing(), mode.close());
         link.close_patience = self.close_timeout;
         link.events.count = self.event_capacity.unwrap_or(link.events.count);
+        let is_only_renderer =
+            !is_custom && mode.addressing() == Addressing::BySession && self.sharing.renderers == 1;
         let warm = match mode.addressing() {
             Addressing::Single => self.warm.min(self.max_sessions),
             Addressing::BySession => 0,
@@ -389,6 +392,7 @@ impl Builder {
                 settings: self.settings.clone(),
                 launch_timeout: self.launch_timeout,
                 grace: self.grace,
+                lend: is_only_renderer,
             },
             settings: self.settings,
             max_sessions: self.max_sessions,

@@ -37,6 +37,9 @@ const TRUST: u32 = 16;
 /// How much of that can be saved up for a caller who waits long.
 const MOST_TRUST: u32 = 4 * TRUST;
 
+/// How fast a reply must be for the caller to wait for it on a thread that may be an executor's.
+const FAST: Duration = Duration::from_micros(200);
+
 /// After how many replies in a row that were read here others have their turn: an executor's
 /// other tasks, and those who would wait at the same time.
 const TURN: u32 = 32;
@@ -60,6 +63,7 @@ pub(crate) struct Input {
 #[derive(Debug)]
 pub(crate) struct Intake {
     source: Mutex<Source>,
+    may_lend: bool,
     /// Callers read, and the I/O thread does not.
     lent: AtomicBool,
     /// How many wait for something the renderer is to say.
@@ -67,7 +71,7 @@ pub(crate) struct Intake {
     /// By how many more have waited alone than did not, or waited long.
     trust: AtomicU32,
     recall: Notify,
-    /// How often a caller has begun or ended to wait in the lent output: odd while one does.
+    /// How often a caller has begun or ended to wait for the lent output.
     turns: AtomicU32,
 }
 
@@ -96,8 +100,9 @@ impl Drop for Waiting {
 }
 
 impl Intake {
-    pub(crate) fn new(reader: Reader, input: Input) -> Self {
+    pub(crate) fn new(reader: Reader, input: Input, may_lend: bool) -> Self {
         Self {
+            may_lend,
             source: Mutex::new(Source {
                 reader: Some(reader),
                 #[cfg(unix)]
@@ -145,9 +150,10 @@ impl Intake {
     pub(crate) fn close(&self) {
         let mut source = self.source();
         source.reader = None;
+        self.lent.store(false, Ordering::SeqCst);
         #[cfg(unix)]
-        {
-            source.lent = None;
+        if let Some(lent) = source.lent.take() {
+            lent.cancel();
         }
     }
 
@@ -186,7 +192,9 @@ impl Shared {
         let end = source.end.take();
         // Before anybody is woken, who would ask again at once.
         #[cfg(unix)]
-        self.lend(&mut source, &carry);
+        if end.is_none() {
+            self.lend(&mut source, &carry);
+        }
         drop(source);
         carry.flush();
         Poll::Ready(end)
@@ -266,7 +274,7 @@ mod lent {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::io::{Errno, ioctl_fionbio};
+    use rustix::io::Errno;
 
     use super::*;
 
@@ -281,7 +289,6 @@ mod lent {
     impl Lent {
         fn new(output: Arc<OwnedFd>) -> io::Result<Self> {
             let (cancelled, cancel) = pipe()?;
-            ioctl_fionbio(&cancelled, true)?;
             Ok(Self {
                 output,
                 cancelled: Arc::new(cancelled),
@@ -300,7 +307,7 @@ mod lent {
         }
 
         /// Ends the wait of whoever is in it.
-        fn cancel(&self) {
+        pub(super) fn cancel(&self) {
             if let Err(error) = (&*self.cancel).write(&[0]) {
                 tracing::warn!(%error, "a reader of the renderer's output was not called back");
             }
@@ -313,15 +320,16 @@ mod lent {
             let intake = &self.intake;
             let woken = carry.effects.finished.len();
             let nobody_else = || intake.waiting.load(Ordering::SeqCst) == woken;
-            let earned = intake.trust.load(Ordering::Relaxed) >= TRUST;
-            if !earned || !nobody_else() || self.link().has_listeners() {
+            let earned = intake.may_lend && intake.trust.load(Ordering::Relaxed) >= TRUST;
+            if !earned || !nobody_else() {
                 return;
             }
             // In this order: whoever begins to wait now either is seen here or sees that it is
             // for him to read.
             intake.lent.store(true, Ordering::SeqCst);
+            let alone = nobody_else() && !self.link().has_listeners();
             let output = match &mut source.reader {
-                Some(reader) if nobody_else() => reader.detach(),
+                Some(reader) if alone => reader.detach(),
                 _ => None,
             };
             source.lent = output.and_then(|output| match Lent::new(output) {
@@ -360,9 +368,8 @@ mod lent {
                 intake.lent.store(false, Ordering::SeqCst);
                 source.lent = None;
             }
-            if intake.turns.load(Ordering::SeqCst) % 2 == 1 {
-                lent.cancel();
-            }
+            // Whoever is in it, and whoever still has to find out that it is over.
+            lent.cancel();
         }
 
         /// Waits for the renderer, if its output is lent and nobody else waits, and takes in
@@ -384,14 +391,18 @@ mod lent {
                 return ReadHere::NotMine;
             };
             let turn = intake.turns.fetch_add(1, Ordering::SeqCst);
-            // Seen by whoever called the output back before it saw this turn.
-            let mine = intake.lent.load(Ordering::SeqCst);
-            let others_first = turn / 2 % TURN == TURN - 1;
-            let ready = mine && !others_first && lent.wait();
+            if turn / 2 % TURN == TURN - 1 {
+                intake.turns.fetch_add(1, Ordering::SeqCst);
+                return ReadHere::OthersFirst;
+            }
+            let since = Instant::now();
+            let ready = lent.wait();
             intake.turns.fetch_add(1, Ordering::SeqCst);
-            if others_first {
-                ReadHere::OthersFirst
-            } else if ready && self.read_lent(&lent) {
+            if since.elapsed() > FAST {
+                // Others on this thread should not wait for that.
+                intake.recall();
+            }
+            if ready && self.read_lent(&lent) {
                 ReadHere::Read
             } else {
                 ReadHere::Silence

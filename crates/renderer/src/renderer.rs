@@ -169,7 +169,9 @@ impl Renderer {
 
     /// Waits for what a completion of this renderer was submitted with; `None` if it was
     /// dropped. While nobody else waits, it may read the renderer's output on this thread, for
-    /// a fraction of a millisecond.
+    /// some milliseconds at most. Where that is allowed ([`RendererConfig::lend`]), not on the
+    /// runtime's thread that the renderer was started on, if it has only one: it is what ends
+    /// the wait.
     pub fn poll_completed(
         &self,
         completed: &mut Completed,
@@ -454,6 +456,10 @@ impl<'a> CarryOut<'a> {
 
 impl Drop for CarryOut<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Others count on what is unsent being seen to.
+            self.shared.writable.notify_one();
+        }
         self.shared.carry_out(std::mem::take(&mut self.effects));
     }
 }

@@ -74,7 +74,7 @@ pub(crate) async fn start(
     };
     tracing::debug!(?identity, "renderer ready");
     let grace = config.grace;
-    let intake = Intake::new(reader, input);
+    let intake = Intake::new(reader, input, config.lend);
     let shared = Arc::new(Shared::new(config, identity, observer, writer, intake));
     tokio::spawn(supervise(shared.clone(), process, grace));
     Ok(Renderer::new(shared))

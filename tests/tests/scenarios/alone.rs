@@ -2,6 +2,7 @@
 //! are the moments at which that must not be noticed.
 
 use std::thread;
+use std::time::Duration;
 
 use futures::future::join;
 use plushie_pool::blocking::Wait;
@@ -22,6 +23,7 @@ in_both_formats! {
     an_event_is_told
     a_close_is_confirmed
     replies_are_not_mixed_up
+    two_whose_time_runs_out_return
 }
 
 /// A session on a renderer that answers a hundred questions, which have been asked, and then
@@ -150,4 +152,40 @@ async fn a_format_that_panics_is_the_renderers_end_and_not_the_callers() {
     };
     assert_eq!(error.kind(), ErrorKind::RendererExited);
     assert!(error.to_string().contains("panicked"), "{error}");
+}
+
+/// The first is still reading when its time runs out; whoever asks meanwhile reads too.
+async fn two_whose_time_runs_out_return(format: WireFormat) {
+    let steps: Vec<String> = std::iter::once("hello".to_owned())
+        .chain((0..20).flat_map(|_| ["answer 61".to_owned(), "take 2".to_owned()]))
+        .collect();
+    // The settings are one of the first sixty-one.
+    let pool = scripted(steps.iter().map(String::as_str)).format(format);
+    let pool = pool.start().await.unwrap();
+    let sessions = [
+        pool.register().await.unwrap(),
+        pool.register().await.unwrap(),
+    ];
+    for round in 0..20 {
+        let answered = if round == 0 { 60 } else { 61 };
+        ask(&sessions[0], answered).await;
+        let runs_out = |session: &Session, millis| {
+            let request = session.request(&query(), "query_response");
+            request
+                .timeout(Duration::from_millis(millis))
+                .wait()
+                .is_err()
+        };
+        thread::scope(|scope| {
+            let first = scope.spawn(|| runs_out(&sessions[0], 1));
+            while pool.status().pending_requests == 0 && !first.is_finished() {
+                thread::yield_now();
+            }
+            while pool.status().pending_requests > 0 {
+                thread::yield_now();
+            }
+            assert!(runs_out(&sessions[1], 20));
+            assert!(first.join().unwrap());
+        });
+    }
 }
