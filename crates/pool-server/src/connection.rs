@@ -98,7 +98,7 @@ enum Broken {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if !self.bridge.is_serving() && self.handshake.as_mut().poll(context).is_ready() {
+        if self.bridge.awaits_settings() && self.handshake.as_mut().poll(context).is_ready() {
             self.bridge.end_with("no settings were sent in time");
         }
         loop {

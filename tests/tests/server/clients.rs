@@ -118,6 +118,65 @@ async fn what_was_asked_before_the_end_is_answered() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_session_at_the_end_is_answered_and_the_dead_wait_no_longer() {
+    use tokio::io::AsyncWriteExt;
+
+    let server = served(pool().max_sessions(1)).await;
+    for format in FORMATS {
+        let mut first = admitted(&server, format).await;
+        assert!(shown(&mut first, "").await.is_null());
+        let mut half = admitted(&server, format).await;
+        half.tell("a", &label("a")).await;
+        let mut query = find("label");
+        query["id"] = "q".into();
+        half.tell("a", &query).await;
+        half.stream().shutdown().await.unwrap();
+        let mut dead = admitted(&server, format).await;
+        dead.tell("d", &label("d")).await;
+        until("both wait", || server.pool().status().waiting == 2).await;
+        drop(dead);
+        until("the dead is gone", || server.pool().status().waiting == 1).await;
+        drop(first);
+        let found = within(half.hear_of("a", "query_response")).await;
+        assert_eq!(found["data"]["props"]["content"], "a");
+        while within(half.hear()).await.is_some() {}
+        until("all is back", || server.pool().status().sessions == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_waits_keeps_no_other_of_its_client_waiting() {
+    let server = served(pool().max_sessions(1)).await;
+    for format in FORMATS {
+        let mut client = admitted(&server, format).await;
+        assert!(shown(&mut client, "a").await.is_null());
+        let mut query = find("label");
+        for n in 0..300 {
+            query["id"] = n.to_string().into();
+            client.tell("b", &query).await;
+        }
+        within(client.reset("a")).await;
+        for _ in 0..300 {
+            within(client.hear_of("b", "query_response")).await;
+        }
+        // There is an end to what waits; it is that of the session alone.
+        query["id"] = "c".into();
+        for _ in 0..=1024 {
+            client.tell("c", &query).await;
+        }
+        let error = within(client.hear_of("c", "session_error")).await;
+        let code = &error["data"]["code"];
+        assert_eq!(code, "session_backpressure_overflow", "{error}");
+        within(client.hear_of("c", "session_closed")).await;
+        assert_eq!(server.pool().status().waiting, 0);
+        assert!(shown(&mut client, "b").await.is_null());
+        within(client.reset("b")).await;
+        assert!(shown(&mut client, "c").await.is_null());
+        within(client.reset("c")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_ends_lets_all_go() {
     let server = served(pool()).await;
     let mut client = admitted(&server, Format::Json).await;

@@ -49,7 +49,7 @@ pub struct Bridge {
     config: BridgeConfig,
     client: Client,
     phase: Phase,
-    /// What the client wants each session to start with; it may still hold credentials.
+    /// What the client wants each session to start with, without credentials.
     settings: Option<Bytes>,
     /// What a renderer says first.
     hello: Option<Bytes>,
@@ -58,7 +58,7 @@ pub struct Bridge {
     tenants: BTreeMap<Key, Tenant>,
     names: HashMap<Box<str>, Key>,
     next_key: u64,
-    /// A message whose session has no room for it yet.
+    /// A message that there is no room for yet: in the connection, or in its only session.
     held: Option<Bytes>,
     work: FuturesUnordered<Work>,
     answers: Answers,
@@ -265,6 +265,11 @@ impl Bridge {
     /// Whether the client was admitted, and knows.
     pub fn is_serving(&self) -> bool {
         self.phase == Phase::Serving
+    }
+
+    /// Whether the client has yet to show who it is.
+    pub fn awaits_settings(&self) -> bool {
+        self.phase == Phase::Settings
     }
 
     /// Why the bridge ended the connection, if it was not the client who did.

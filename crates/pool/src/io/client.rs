@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use plushie_pool_core::{Error, FrameDecoder, Header, Transport};
+use plushie_pool_core::{Error, ErrorKind, FrameDecoder, Header, Transport};
 
 use crate::choice::WireFormat;
 
@@ -13,6 +13,8 @@ pub(super) struct Client {
     format: Option<Format>,
     input: BytesMut,
     output: BytesMut,
+    /// Its first message was read.
+    introduced: bool,
     /// What is read holds no whole message more.
     starved: bool,
     ended: bool,
@@ -26,6 +28,12 @@ struct Format {
 
 /// From how many bytes that wait to be read by the client on it is read from no more.
 const HIGH_WATER: usize = 1024 * 1024;
+
+/// How long its first message may be, in bytes: nobody knows yet who it is.
+pub(super) const FIRST: usize = 1024 * 1024;
+
+/// What comes before or after a message on the wire, at most.
+const FRAMING: usize = 4;
 
 /// What is kept for later use once it is empty.
 const KEPT: usize = 256 * 1024;
@@ -65,7 +73,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If it can no longer be known where a message begins, or the format is not compiled in.
+    /// If it can no longer be known where a message begins, the first is too long, or the format is not compiled in.
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let format = match (&mut self.format, self.input.first()) {
             (Some(format), _) => format,
@@ -77,6 +85,17 @@ impl Client {
         };
         let payload = format.decoder.decode(&mut self.input)?;
         self.starved = payload.is_none();
+        if !self.introduced {
+            let len = match &payload {
+                Some(payload) => payload.len(),
+                None => self.input.len().saturating_sub(FRAMING),
+            };
+            if len > FIRST {
+                let message = format!("the first message takes more than {FIRST} bytes");
+                return Err(Error::new(ErrorKind::Framing, message));
+            }
+            self.introduced = payload.is_some();
+        }
         if self.input.is_empty() && self.input.capacity() > KEPT {
             self.input = BytesMut::new();
         }

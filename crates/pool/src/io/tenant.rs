@@ -1,17 +1,22 @@
 //! One of a client's sessions, from its first message to its end.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures::channel::oneshot;
 use plushie_pool_core::RequestId;
 
 use crate::session::Session;
 
-/// How many messages of one session may be on their way, unsent or unanswered, before no more
-/// are read from its client.
-const MESSAGES: usize = 256;
+/// How many messages of one session may be on their way, unsent or unanswered, before it is
+/// given up, or, if no other could suffer from it, before no more are read from its client.
+const MESSAGES: usize = 1024;
+
+/// What a message takes besides its bytes, roughly.
+const OVERHEAD: usize = 512;
 
 /// The same in bytes; a single message may be larger.
 const BYTES: usize = plushie_pool_core::MAX_PAYLOAD;
@@ -44,6 +49,8 @@ pub(super) enum State {
         since: Instant,
         /// The client was told that it waits.
         told: bool,
+        /// Leaves the queue when it is dropped.
+        _place: oneshot::Sender<Infallible>,
     },
     Open(Arc<Session>),
     /// The renderer is to let go of it.
@@ -95,9 +102,14 @@ impl Tenant {
         self.messages < MESSAGES * factor && self.bytes < BYTES * factor
     }
 
-    /// The bytes on their way.
+    /// The memory that those on their way take.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.messages * OVERHEAD
+    }
+
+    /// Whether what is on its way will be answered, whatever the client says next.
+    pub(super) fn flows(&self) -> bool {
+        matches!(self.state, State::Open(_)) && self.interacts.is_empty()
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -41,6 +41,9 @@ impl Bridge {
                     // Not what exactly: it may be a token.
                     Err(error) => {
                         let message = match error.kind() {
+                            ErrorKind::Framing if self.awaits_settings() => {
+                                "the first message is empty or longer than 1 MiB"
+                            }
                             ErrorKind::Framing => "a message is empty or longer than 64 MiB",
                             _ => "the format of the first message is not one of this pool's",
                         };
@@ -90,6 +93,7 @@ impl Bridge {
             _ => {
                 let key = self.tenant(name)?;
                 let bytes: usize = self.tenants.values().map(Tenant::bytes).sum();
+                let is_only = self.tenants.len() == 1;
                 let tenant = self.tenants.get_mut(&key)?;
                 if tenant.closing.is_some() {
                     self.say_closing(name);
@@ -98,8 +102,15 @@ impl Bridge {
                 // A tree may be what the others wait for.
                 let is_tree = Class::of(&envelope.kind) == Class::Tree;
                 let is_urgent = is_tree && !tenant.interacts.is_empty();
-                if !tenant.has_room(is_urgent) || (bytes >= MOST && !is_urgent) {
+                if bytes >= MOST && !is_urgent {
                     return Some(payload);
+                }
+                if !tenant.has_room(is_urgent) {
+                    if is_only && tenant.flows() {
+                        return Some(payload);
+                    }
+                    self.give_up(key);
+                    return None;
                 }
                 match tenant.state {
                     State::Opening { .. } => {

@@ -1,8 +1,11 @@
 //! The client's sessions: how they come and how they go.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::channel::oneshot;
+use futures::future::{Either, select};
 use plushie_pool_core::{Error, ErrorKind, RequestId};
 
 use super::{Bridge, Phase, Source};
@@ -41,9 +44,11 @@ impl Bridge {
         }
         let key = Key(self.next_key);
         self.next_key += 1;
+        let (place, given_up) = oneshot::channel();
         let state = State::Opening {
             since: Instant::now(),
             told: false,
+            _place: place,
         };
         self.tenants.insert(key, Tenant::new(name, state));
         self.names.insert(name.into(), key);
@@ -53,7 +58,12 @@ impl Bridge {
         match &self.source {
             Source::Pool(pool) => {
                 let pool = pool.clone();
-                let opening = async move { pool.register().await };
+                let opening = async move {
+                    match select(pin!(pool.register()), given_up).await {
+                        Either::Left((opened, _)) => opened,
+                        Either::Right(_) => Err(crate::engine::closed()),
+                    }
+                };
                 self.work.push(Work::Opening(key, Box::pin(opening)));
             }
             Source::One(session) => {
@@ -120,15 +130,16 @@ impl Bridge {
 
     /// The client will say no more: ends when what it asked is answered.
     pub(super) fn wind_up(&mut self) {
-        if self.phase != Phase::Serving || self.client.is_torn() {
-            return self.over();
+        match self.phase {
+            Phase::Hello => return,
+            Phase::Serving if !self.client.is_torn() => {}
+            _ => return self.over(),
         }
+        let mut opens = false;
         for key in self.tenants.keys().copied().collect::<Vec<_>>() {
             match self.tenants.get_mut(&key) {
-                Some(tenant) if matches!(tenant.state, State::Opening { .. }) => {
-                    self.remove(key, None);
-                }
                 Some(tenant) if tenant.closing.is_none() => {
+                    opens |= matches!(tenant.state, State::Opening { .. });
                     tenant.closing = Some(Closing::Gone);
                     self.wind_down(key);
                 }
@@ -137,6 +148,9 @@ impl Bridge {
         }
         if self.tenants.is_empty() {
             self.over();
+        } else if opens {
+            // One that is gone altogether shows when it is sent something, and frees its place.
+            self.show_life();
         }
     }
 
@@ -190,6 +204,21 @@ impl Bridge {
         self.remove(key, Some(error));
     }
 
+    /// Gives up a session of which too much waits: the others of the connection do not wait
+    /// for it. As a renderer does.
+    pub(super) fn give_up(&mut self, key: Key) {
+        let code = "session_backpressure_overflow";
+        let message = "too many messages of the session wait to be sent or answered";
+        let error = Error::new(ErrorKind::SessionFailed, message).with_code(code);
+        if let Some(session) = self.tenants.get(&key).and_then(Tenant::session) {
+            session.renderer.close(session.id, None);
+        }
+        self.lost(key, code, &error);
+        if self.is_for_one() {
+            self.over();
+        }
+    }
+
     /// Tells the client that the session it reset is gone.
     fn confirm(&mut self, name: &str, closing: Option<Closing>) {
         if let Some(Closing::Reset(id)) = closing {
@@ -219,7 +248,9 @@ impl Bridge {
             .tenants
             .values()
             .filter_map(|tenant| match tenant.state {
-                State::Opening { since, told: false } => Some(since + UNTOLD),
+                State::Opening {
+                    since, told: false, ..
+                } => Some(since + UNTOLD),
                 _ => None,
             });
         untold.min()
@@ -229,7 +260,7 @@ impl Bridge {
     pub(super) fn tell_those_who_wait(&mut self, now: Instant) {
         let mut waiting = Vec::new();
         for tenant in self.tenants.values_mut() {
-            if let State::Opening { since, told } = &mut tenant.state
+            if let State::Opening { since, told, .. } = &mut tenant.state
                 && !*told
                 && *since + UNTOLD <= now
             {

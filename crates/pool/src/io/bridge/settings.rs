@@ -1,7 +1,7 @@
 //! The first message: who the client is, and what it speaks.
 
-use bytes::Bytes;
-use plushie_pool_core::decode_payload;
+use bytes::{Bytes, BytesMut};
+use plushie_pool_core::{Forwarded, Header, Transport, decode_payload};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -73,7 +73,9 @@ impl Bridge {
             }
         }
         let version = shown.protocol_version.fitting().copied();
-        self.settings = (version == Some(PROTOCOL_VERSION)).then_some(payload);
+        if version == Some(PROTOCOL_VERSION) {
+            self.settings = without_credentials(&*transport, &payload);
+        }
         self.version = version;
         self.phase = Phase::Hello;
         self.find_hello();
@@ -94,4 +96,18 @@ impl Bridge {
         self.end_with(&message);
         false
     }
+}
+
+/// What of the settings each session is to start with, in memory of its own: the frame shares
+/// its with whatever was read along with it. None if the format cannot express it, which it just
+/// has.
+fn without_credentials(transport: &dyn Transport, payload: &[u8]) -> Option<Bytes> {
+    let header = Header {
+        session: "",
+        id: None,
+    };
+    let settings = Forwarded::new(transport, payload).without_credentials();
+    let frame = transport.encode(header, &settings).ok()?;
+    let mut frame = BytesMut::from(&*frame);
+    transport.decoder().decode(&mut frame).ok()?
 }
