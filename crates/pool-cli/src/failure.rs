@@ -1,8 +1,8 @@
 //! Why the command did not succeed.
 
 use std::ffi::OsString;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use plushie_pool::{Error, ErrorKind, SessionId};
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
 
-    #[error("cannot run {}: {source}", program.display())]
+    #[error("cannot run {}: {}", program.display(), why_not(program, source))]
     Spawn {
         program: OsString,
         source: io::Error,
@@ -46,6 +46,12 @@ pub(crate) enum Failure {
     )]
     OtherMode { asked: &'static str, served: String },
 
+    #[error("ended by signal {0} before there was a pool")]
+    Interrupted(i32),
+
+    #[error("nobody serves at {0}")]
+    Nobody(String),
+
     #[error("{address}: {problem}")]
     Server { address: String, problem: String },
 
@@ -57,10 +63,24 @@ pub(crate) enum Failure {
     NoSelf(io::Error),
 }
 
+/// Writes a line to standard error, to which nobody may listen any more.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// What the system says of a name is about a file, which was not what was asked for.
+fn why_not(program: &OsString, source: &io::Error) -> String {
+    let is_name = Path::new(program).components().count() == 1;
+    match source.kind() {
+        io::ErrorKind::NotFound if is_name => "it was not found in PATH".to_owned(),
+        _ => source.to_string(),
+    }
+}
+
 impl Failure {
     /// Says it on standard error; the exit code for it.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("error: {self}");
+        say(&format!("error: {self}"));
         self.exit_code()
     }
 
@@ -73,6 +93,9 @@ impl Failure {
             }
             Self::Spawn { .. } => ExitCode::from(126),
             Self::Pool(error) if error.kind() == ErrorKind::Config => ExitCode::from(2),
+            Self::Interrupted(signal) => {
+                ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+            }
             _ => ExitCode::FAILURE,
         }
     }

@@ -3,17 +3,16 @@
 #[cfg(unix)]
 use std::env;
 use std::ffi::OsString;
-use std::io;
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use plushie_pool::SessionPool;
 use plushie_pool_server::{Listen, Report, Server, ServerConfig, Token};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
+use crate::passing::Signals;
 use crate::pool_options::{ENVIRONMENT, PoolOptions};
 
 /// Run a command, such as a test suite in any language, with one pool for all its processes
@@ -52,29 +51,34 @@ impl Run {
     }
 
     fn in_a_pool(&self) -> Result<ExitStatus, Failure> {
-        let pool = block_on(self.pool.builder()?.start())?;
-        let outcome = self.with(&pool);
+        // Before there is anything that a signal could leave behind.
+        let signals = Signals::listen()?;
+        let pool = signals.unless_ended(self.pool.builder()?.start())?;
+        let outcome = self.with(&pool, &signals);
         let stopped = block_on(pool.shutdown());
         let status = outcome?;
-        stopped?;
+        if let Err(error) = stopped {
+            // What the command has found out is worth more.
+            say(&format!("error: {error}"));
+        }
         Ok(status)
     }
 
-    fn with(&self, pool: &SessionPool) -> Result<ExitStatus, Failure> {
+    fn with(&self, pool: &SessionPool, signals: &Signals) -> Result<ExitStatus, Failure> {
         let token = Token::random()?;
         let mut config = ServerConfig::default();
         config.token = Some(token.clone());
         config.metrics = self.metrics;
         let server = Server::start(pool.clone(), Listen::Private, config)?;
         let start = Instant::now();
-        let outcome = self.child(pool, &server, &token);
+        let outcome = self.child(pool, &server, &token, signals);
         let time = start.elapsed();
         // Before its clients are cut off.
         let report = server.report();
         block_on(server.shutdown());
         let status = outcome?;
         if !self.quiet {
-            eprintln!("{}", summary(&report, time));
+            say(&summary(&report, time));
         }
         Ok(status)
     }
@@ -84,6 +88,7 @@ impl Run {
         pool: &SessionPool,
         server: &Server,
         token: &Token,
+        signals: &Signals,
     ) -> Result<ExitStatus, Failure> {
         let [program, args @ ..] = &self.command[..] else {
             return Err(Failure::Usage("there is no command to run"));
@@ -106,64 +111,9 @@ impl Run {
             program: program.clone(),
             source,
         };
-        // Nothing is passed on to a process that was reaped: its id may be another's by then.
-        let running = Arc::new(Mutex::new(None));
-        pass_signals_on(running.clone()).map_err(Failure::Signals)?;
-        let mut child = {
-            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-            let child = command.spawn().map_err(failed)?;
-            *running = Some(child.id());
-            child
-        };
-        wait(&mut child, &running).map_err(failed)
+        let mut child = signals.begin(|| command.spawn().map_err(failed))?;
+        signals.wait(&mut child).map_err(failed)
     }
-}
-
-/// The child that signals are passed on to.
-type Running = Arc<Mutex<Option<u32>>>;
-
-#[cfg(unix)]
-fn pass_signals_on(running: Running) -> io::Result<()> {
-    use rustix::process::{Pid, kill_process};
-
-    crate::signals::asked_to_end(move |asked| {
-        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        let pid = running.and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
-        if let (Some(pid), false) = (pid, asked.by_terminal) {
-            // One that has just ended needs no signal.
-            let _ = kill_process(pid, asked.signal);
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn pass_signals_on(_: Running) -> io::Result<()> {
-    Ok(())
-}
-
-/// Waits for the child, and has it reaped only while no signal is on its way to it.
-#[cfg(unix)]
-fn wait(child: &mut Child, running: &Running) -> io::Result<ExitStatus> {
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-
-    let pid = Pid::from_raw(child.id().try_into().unwrap_or(0));
-    if let Some(pid) = pid {
-        // Leaves it to be reaped.
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while let Err(error) = waitid(WaitId::Pid(pid), options) {
-            if error != rustix::io::Errno::INTR {
-                return Err(error.into());
-            }
-        }
-    }
-    let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-    *running = None;
-    child.wait()
-}
-
-#[cfg(not(unix))]
-fn wait(child: &mut Child, _: &Running) -> io::Result<ExitStatus> {
-    child.wait()
 }
 
 /// The child's exit code, or, as a shell has it, 128 and its signal.

@@ -4,10 +4,14 @@ use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 
+use futures::channel::oneshot;
 use futures::executor::block_on;
+use futures::future::{Either, select};
+use plushie_pool::SessionPool;
 use plushie_pool_server::{Listen, Server, ServerConfig, Token};
 
 use crate::failure::Failure;
@@ -71,21 +75,48 @@ impl Serve {
         config.metrics = self.socket.metrics;
         let token = config.token.clone();
 
-        let (asked, wait) = std::sync::mpsc::channel();
+        let (asked, wait) = oneshot::channel::<i32>();
         #[cfg(unix)]
-        crate::signals::asked_to_end(move |_| {
-            // The second time nobody waits for it any more.
-            let _ = asked.send(());
-        })
-        .map_err(Failure::Signals)?;
-        let pool = block_on(self.pool.builder()?.start())?;
-        let server = Server::start(pool.clone(), listen, config)?;
-        announce(&server, token.as_ref()).map_err(Failure::Announce)?;
-        // Without signals only force ends it.
-        let _ = wait.recv();
-        block_on(server.shutdown());
-        Ok(block_on(pool.shutdown())?)
+        {
+            let mut asked = Some(asked);
+            crate::signals::asked_to_end(move |signal| {
+                let signal = signal.signal.as_raw();
+                match asked.take() {
+                    Some(asked) => drop(asked.send(signal)),
+                    // Whoever asks twice does not want to wait for a proper end.
+                    None => std::process::exit(128 + signal),
+                }
+            })
+            .map_err(Failure::Signals)?;
+        }
+        let start = pin!(self.pool.builder()?.start());
+        let (pool, wait) = match block_on(select(start, wait)) {
+            Either::Left((pool, wait)) => (pool?, wait),
+            Either::Right((signal, _)) => return Err(Failure::Interrupted(signal.unwrap_or(0))),
+        };
+        let served = serve_until(&pool, listen, config, token.as_ref(), wait);
+        let stopped = block_on(pool.shutdown());
+        served?;
+        Ok(stopped?)
     }
+}
+
+fn serve_until(
+    pool: &SessionPool,
+    listen: Listen,
+    config: ServerConfig,
+    token: Option<&Token>,
+    asked: oneshot::Receiver<i32>,
+) -> Result<(), Failure> {
+    let server = Server::start(pool.clone(), listen, config)?;
+    let announced = announce(&server, token);
+    if announced.is_ok() {
+        // Without signals only force ends it.
+        let _ = block_on(asked);
+    }
+    // The process must not end before the socket is gone.
+    block_on(server.shutdown());
+    announced.map_err(Failure::Announce)
 }
 
 impl SocketOptions {
@@ -94,7 +125,9 @@ impl SocketOptions {
             return Ok(Listen::Private);
         };
         if text.starts_with(['/', '.']) || !text.contains(':') {
-            return Ok(Listen::Unix(text.into()));
+            // Whoever reads the address may be elsewhere.
+            let path = path::absolute(text).unwrap_or_else(|_| text.into());
+            return Ok(Listen::Unix(path));
         }
         let address = match text.strip_prefix(':') {
             Some(port) => port

@@ -1,17 +1,18 @@
 //! Signals that ask this command to end.
 
 #[cfg(unix)]
-pub(crate) use unix::asked_to_end;
+pub(crate) use unix::{Asked, asked_to_end};
 
 #[cfg(unix)]
 mod unix {
     use std::fs;
-    use std::io;
-    use std::io::IsTerminal;
+    use std::io::{self, IsTerminal};
 
     use rustix::process::Signal;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    use signal_hook::iterator::Signals;
+    use signal_hook::iterator::SignalsInfo;
+    use signal_hook::iterator::exfiltrator::WithOrigin;
+    use signal_hook::low_level::siginfo::Cause;
 
     /// A signal that was sent to this process.
     #[derive(Debug, Clone, Copy)]
@@ -21,25 +22,32 @@ mod unix {
         pub(crate) by_terminal: bool,
     }
 
+    const SIGNALS: [(i32, Signal); 4] = [
+        (SIGHUP, Signal::HUP),
+        (SIGINT, Signal::INT),
+        (SIGQUIT, Signal::QUIT),
+        (SIGTERM, Signal::TERM),
+    ];
+
     /// Calls `act` for each of them, on a thread of its own, for as long as the process lives.
+    /// Those that are ignored, as `nohup` and a shell's `&` have it, stay so.
     ///
     /// # Errors
     ///
     /// If the system does not let it.
     pub(crate) fn asked_to_end(mut act: impl FnMut(Asked) + Send + 'static) -> io::Result<()> {
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+        let ignored = ignored();
+        let heeded = SIGNALS.map(|(number, _)| number);
+        let heeded = heeded.iter().filter(|&&number| !ignored(number));
+        let mut signals = SignalsInfo::<WithOrigin>::new(heeded)?;
         let listen = move || {
-            for number in signals.forever() {
-                let signal = match number {
-                    SIGHUP => Signal::HUP,
-                    SIGINT => Signal::INT,
-                    SIGQUIT => Signal::QUIT,
-                    _ => Signal::TERM,
-                };
+            for origin in signals.forever() {
+                let known = SIGNALS.iter().find(|(number, _)| *number == origin.signal);
+                let Some(&(_, signal)) = known else { continue };
                 let typed = matches!(signal, Signal::INT | Signal::QUIT);
                 act(Asked {
                     signal,
-                    by_terminal: typed && in_foreground(),
+                    by_terminal: typed && is_of_terminal(&origin.cause),
                 });
             }
         };
@@ -49,19 +57,22 @@ mod unix {
         Ok(())
     }
 
-    /// Whether what is typed at a terminal reaches this process.
-    fn in_foreground() -> bool {
-        // The group of this process, and that in the foreground of its terminal, after the name
-        // in brackets, which may be anything.
-        let groups = fs::read_to_string("/proc/self/stat").ok().and_then(|stat| {
-            let (_, fields) = stat.rsplit_once(')')?;
-            let fields: Vec<_> = fields.split_whitespace().collect();
-            Some((*fields.get(2)? == *fields.get(5)?, ()))
-        });
-        match groups {
-            Some((same, ())) => same,
-            // No Linux: as good a guess as any.
-            None => io::stdin().is_terminal(),
+    /// Whether a signal was ignored when this process was started, where the system tells.
+    fn ignored() -> impl Fn(i32) -> bool {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .unwrap_or(0);
+        move |number| mask & (1 << (number - 1)) != 0
+    }
+
+    /// Linux says so; elsewhere it is as good a guess as any.
+    fn is_of_terminal(cause: &Cause) -> bool {
+        match cause {
+            Cause::Kernel => true,
+            _ => !cfg!(target_os = "linux") && io::stdin().is_terminal(),
         }
     }
 }

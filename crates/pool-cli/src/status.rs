@@ -97,7 +97,12 @@ impl Connection {
             problem: source,
         };
         let streams = streams::connect(address, Some(PATIENCE));
-        let (reader, writer) = streams.map_err(|error| failed(error.to_string()))?;
+        let (reader, writer) = streams.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                Failure::Nobody(address.to_string())
+            }
+            _ => failed(error.to_string()),
+        })?;
         let mut connection = Self {
             reader: BufReader::new(reader),
             writer,
@@ -109,7 +114,13 @@ impl Connection {
         let hello = connection
             .say(&json!({"type": "settings", "session": "", "settings": settings}))
             .and_then(|()| connection.hear("hello"));
-        hello.map_err(|error| failed(error.to_string()))?;
+        hello.map_err(|error| {
+            let mut problem = error.to_string();
+            if problem.contains("token") {
+                problem += "; set PLUSHIE_TOKEN to what the server printed";
+            }
+            failed(problem)
+        })?;
         Ok(connection)
     }
 

@@ -77,6 +77,192 @@ fn signals_go_to_the_command_and_its_end_is_the_end() {
 }
 
 #[test]
+fn an_interrupt_by_a_process_goes_to_the_command_whoever_is_in_the_foreground() {
+    let script = "trap 'echo caught; exit 5' INT; echo ready; while true; do sleep 0.01; done";
+    let mut run = pool(&["run", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    kill_process(pid(&run), Signal::INT).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "caught");
+    assert_eq!(run.wait().unwrap().code(), Some(5));
+}
+
+#[test]
+fn the_exit_code_does_not_depend_on_who_listens() {
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let mut run = pool(&["run", "--", "sh", "-c", "exit 3"]);
+    assert_eq!(run.stderr(full()).status().unwrap().code(), Some(3));
+    let mut run = pool(&["run", "--", "/no/such/command"]);
+    assert_eq!(run.stderr(full()).status().unwrap().code(), Some(127));
+}
+
+#[test]
+fn a_server_that_cannot_say_where_it_is_leaves_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut serve = pool(&["serve"]);
+    serve.env("XDG_RUNTIME_DIR", base.path()).stdout(full);
+    assert_eq!(serve.status().unwrap().code(), Some(1));
+    assert_eq!(pool_directories(base.path()), 0);
+}
+
+#[test]
+fn what_a_killed_server_left_goes_with_the_next_and_what_lives_stays() {
+    let base = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut serve = pool(&["serve"])
+            .env("XDG_RUNTIME_DIR", base.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(serve.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let socket = line.trim().strip_prefix("PLUSHIE_SOCKET=").unwrap();
+        (serve, socket.to_owned())
+    };
+    let (mut killed, left) = start();
+    let (mut living, lives) = start();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(Path::new(&left).exists());
+    let (mut next, _) = start();
+    assert!(!Path::new(&left).parent().unwrap().exists());
+    UnixStream::connect(lives).unwrap();
+    for server in [&mut living, &mut next] {
+        kill_process(pid(server), Signal::TERM).unwrap();
+        assert_eq!(server.wait().unwrap().code(), Some(0));
+    }
+    assert_eq!(pool_directories(base.path()), 0);
+}
+
+#[test]
+fn a_signal_at_any_time_of_the_start_leaves_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let tried = 20;
+    for n in 0..tried {
+        let mut run = pool(&["run", "--", "sleep", "1000"])
+            .env("XDG_RUNTIME_DIR", base.path())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Not waited for: that it may come at any time is the point.
+        std::thread::sleep(std::time::Duration::from_millis(4 * n));
+        kill_process(pid(&run), Signal::TERM).unwrap();
+        let status = run.wait().unwrap();
+        let ended = status.signal().or(status.code());
+        assert!([Some(15), Some(128 + 15)].contains(&ended), "{status:?}");
+        assert_eq!(pool_directories(base.path()), 0, "after {} ms", 4 * n);
+    }
+}
+
+#[test]
+fn what_is_ignored_stays_ignored() {
+    let start = r#"trap '' HUP; exec "$0" serve"#;
+    let mut serve = Command::new("sh")
+        .args(["-c", start, env!("CARGO_BIN_EXE_plushie-pool")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(serve.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    let socket = line.trim().strip_prefix("PLUSHIE_SOCKET=").unwrap();
+    kill_process(pid(&serve), Signal::HUP).unwrap();
+    let output = pool(&["status", socket]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    kill_process(pid(&serve), Signal::TERM).unwrap();
+    assert_eq!(serve.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_server_leaves_the_socket_that_took_its_place() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("pool.sock");
+    let listen = ["--listen", path.to_str().unwrap(), "--no-token"];
+    let first = Serve::start(&listen);
+    std::fs::remove_file(&path).unwrap();
+    let mut second = Serve::start(&listen);
+    let mut first = first;
+    kill_process(pid(&first.process), Signal::TERM).unwrap();
+    assert_eq!(first.process.wait().unwrap().code(), Some(0));
+    assert!(path.exists());
+    second.end();
+}
+
+#[test]
+fn a_server_hears_a_signal_while_its_pool_starts() {
+    let base = tempfile::tempdir().unwrap();
+    let (renderer, started) = (base.path().join("silent"), base.path().join("started"));
+    let script = format!("#!/bin/sh\n: > '{}'\nexec sleep 1000\n", started.display());
+    std::fs::write(&renderer, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&renderer, mode).unwrap();
+    let mut serve = pool(&["serve", "--renderer", renderer.to_str().unwrap()])
+        .env("PLUSHIE_TEST_TIMEOUT", "100")
+        .spawn()
+        .unwrap();
+    while !started.exists() {
+        std::thread::yield_now();
+    }
+    kill_process(pid(&serve), Signal::TERM).unwrap();
+    assert_eq!(serve.wait().unwrap().code(), Some(128 + 15));
+}
+
+#[test]
+fn messages_say_what_was_asked_for() {
+    for (args, says) in [
+        (
+            &["run", "--", "nosuch-command"][..],
+            "cannot run nosuch-command: it was not found in PATH",
+        ),
+        (
+            &["status", "/no/such/socket"],
+            "nobody serves at /no/such/socket",
+        ),
+        (
+            &["serve", "--listen", "/nonexist/x.sock"],
+            "cannot listen at /nonexist/x.sock: its directory does not exist",
+        ),
+    ] {
+        let output = pool(args).output().unwrap();
+        let error = text(&output.stderr);
+        assert!(error.contains(says), "{error}");
+    }
+    let base = tempfile::tempdir().unwrap();
+    let mut serve = pool(&["serve", "--listen", "rel.sock"])
+        .current_dir(base.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(serve.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    assert!(line.starts_with("PLUSHIE_SOCKET=/"), "{line}");
+    kill_process(pid(&serve), Signal::TERM).unwrap();
+    assert_eq!(serve.wait().unwrap().code(), Some(0));
+}
+
+fn pool_directories(base: &Path) -> usize {
+    let entries = std::fs::read_dir(base).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().starts_with("plushie-pool-"))
+        .count()
+}
+
+#[test]
 fn nothing_outlives_a_run_that_is_killed() {
     let script = r#"echo "$PPID"; exec cat"#;
     let mut run = pool(&["run", "--", "sh", "-c", script])
@@ -188,7 +374,7 @@ fn tcp_has_a_token_unless_told_otherwise() {
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(
-        error.contains("token mismatch: connection rejected"),
+        error.contains("token mismatch: connection rejected") && error.contains("PLUSHIE_TOKEN"),
         "{error}"
     );
     serve.end();

@@ -21,6 +21,8 @@
 //! sessions are given back when it goes, however it goes, and it can harm nobody else.
 
 mod connection;
+#[cfg(unix)]
+mod leftovers;
 mod listener;
 mod metrics;
 mod report;

@@ -2,12 +2,13 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use plushie_pool::{Error, ErrorKind};
 
+use crate::leftovers;
 use crate::token::random_hex;
 
 /// A socket's place in the file system; removed when dropped.
@@ -15,19 +16,37 @@ use crate::token::random_hex;
 pub(crate) struct SocketFile {
     path: PathBuf,
     directory: Option<PathBuf>,
+    /// Another server may have put a socket of its own in this one's place.
+    inode: Option<(u64, u64)>,
 }
+
+/// The name of the socket in a directory of its own.
+const PRIVATE: &str = "renderer.sock";
 
 impl SocketFile {
     /// A socket in a new directory of its own, where only this user may look.
     pub(crate) fn private() -> Result<(UnixListener, Self), Error> {
-        let directory = private_directory(&base())?;
-        let path = directory.join("renderer.sock");
+        let base = base();
+        let directory = private_directory(&base).map_err(|error| failed(&base, &error))?;
+        leftovers::sweep(&base, &directory);
+        let (listener, mut file) = Self::inside(directory)?;
+        // One of this name has been listened at, which a sweep relies on.
+        let path = file.path.with_file_name(PRIVATE);
+        fs::rename(&file.path, &path).map_err(|error| failed(&path, &error))?;
+        file.path = path;
+        Ok((listener, file))
+    }
+
+    /// Under a name for the time being.
+    fn inside(directory: PathBuf) -> Result<(UnixListener, Self), Error> {
         // Before anything can fail, so that the directory does not stay.
-        let file = Self {
-            path,
+        let mut file = Self {
+            path: directory.join("s"),
             directory: Some(directory),
+            inode: None,
         };
         let listener = bind(&file.path)?;
+        file.inode = inode(&file.path);
         Ok((listener, file))
     }
 
@@ -39,16 +58,20 @@ impl SocketFile {
             _ => Path::new("."),
         };
         // It takes its place when only this user can connect to it, not before.
-        let directory = private_directory(parent)?;
-        let moved = Self {
-            path: directory.join("s"),
-            directory: Some(directory),
-        };
-        let listener = bind(&moved.path)?;
+        let directory = private_directory(parent).map_err(|error| {
+            // Of the name that was asked for, and not of one inside.
+            if error.kind() == io::ErrorKind::NotFound {
+                failed(path, &"its directory does not exist")
+            } else {
+                failed(path, &error)
+            }
+        })?;
+        let (listener, moved) = Self::inside(directory)?;
         fs::rename(&moved.path, path).map_err(|error| failed(path, &error))?;
         let file = Self {
             path: path.to_owned(),
             directory: None,
+            inode: moved.inode,
         };
         Ok((listener, file))
     }
@@ -66,12 +89,16 @@ fn base() -> PathBuf {
     runtime.filter(usable).unwrap_or_else(std::env::temp_dir)
 }
 
-fn private_directory(parent: &Path) -> Result<PathBuf, Error> {
-    let name = format!("plushie-pool-{}", &random_hex()?[..12]);
-    let directory = parent.join(name);
-    let made = DirBuilder::new().mode(0o700).create(&directory);
-    made.map_err(|error| failed(&directory, &error))?;
+fn private_directory(parent: &Path) -> io::Result<PathBuf> {
+    let random = random_hex().map_err(io::Error::other)?;
+    let directory = parent.join(format!("{}{}", leftovers::PREFIX, &random[..12]));
+    DirBuilder::new().mode(0o700).create(&directory)?;
     Ok(directory)
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 fn bind(path: &Path) -> Result<UnixListener, Error> {
@@ -98,7 +125,7 @@ fn check_unused(path: &Path) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Config, message).with_hint("choose another path"))
 }
 
-fn failed(path: &Path, error: &io::Error) -> Error {
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
     let message = format!("cannot listen at {}: {error}", path.display());
     Error::new(ErrorKind::Config, message)
 }
@@ -106,7 +133,9 @@ fn failed(path: &Path, error: &io::Error) -> Error {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // It may have been removed by somebody else, which is as well.
-        let _ = fs::remove_file(&self.path);
+        if self.inode.is_none() || inode(&self.path) == self.inode {
+            let _ = fs::remove_file(&self.path);
+        }
         if let Some(directory) = &self.directory {
             let _ = fs::remove_dir(directory);
         }
