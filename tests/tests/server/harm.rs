@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use plushie_pool::SessionPool;
+use plushie_pool_core::{Close, Mode, Placement, RendererView};
 use plushie_pool_server::ServerConfig;
 use plushie_pool_tests::wire::Format;
 use serde_json::json;
@@ -176,6 +178,67 @@ async fn who_says_nothing_is_shown_the_door() {
     // And so has whoever comes next.
     let mut next = admitted(&server, Format::Json).await;
     assert!(shown(&mut next, "").await.is_null());
+}
+
+/// Starts no renderer before it is needed.
+#[derive(Debug)]
+struct Lazy;
+
+impl Mode for Lazy {
+    fn name(&self) -> &str {
+        "lazy"
+    }
+
+    fn place(&mut self, _: &[RendererView]) -> Placement {
+        Placement::Launch
+    }
+
+    fn close(&self) -> Close {
+        Close::Reset
+    }
+
+    fn initial_renderers(&self) -> usize {
+        0
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_renderer_is_not_blamed() {
+    let mut config = ServerConfig::default();
+    config.handshake_timeout = Duration::from_secs(1);
+    let pool = SessionPool::builder()
+        .renderer(env!("CARGO_BIN_EXE_plushie-pool-scripted-renderer"))
+        .renderer_args(["hang"])
+        .custom_mode(Lazy)
+        .launch_timeout(Duration::from_secs(2));
+    let server = served_with(pool, config).await;
+    let mut client = connected(&server, Format::Json).await;
+    let settings = json!({"type": "settings", "session": "", "settings": {"protocol_version": 1}});
+    client.say(&settings).await;
+    let error = within(client.hear()).await.unwrap();
+    let message = error["message"].as_str().unwrap();
+    assert!(!message.contains("settings"), "{message}");
+    assert!(message.contains("2s"), "{message}");
+}
+
+#[tokio::test]
+async fn the_first_message_is_short() {
+    let server = served(pool()).await;
+    for format in FORMATS {
+        let long = "x".repeat(1 << 20);
+        let settings = json!({"type": "settings", "settings": {"protocol_version": 1, "x": long}});
+        let mut client = connected(&server, format).await;
+        // It may be cut off before all is written.
+        let _ = within(client.stream().write_all(&format.frame(&settings))).await;
+        let error = within(client.hear()).await.unwrap();
+        let message = "the first message is empty or longer than 1 MiB";
+        assert_eq!(error["message"], message, "{error}");
+        // Those behind it are as long as they like.
+        let mut client = admitted(&server, format).await;
+        client.tell("", &label(&"y".repeat(2 << 20))).await;
+        let text = shown(&mut client, "").await;
+        assert_eq!(text.as_str().unwrap().len(), 2 << 20);
+    }
 }
 
 #[tokio::test]
