@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 
 from plushie.connection import Connection
 from plushie.testing.pool import SessionPool
@@ -30,9 +31,12 @@ class ServedAdapter(IoStreamAdapter):
         super().__init__(reader, self._socket.makefile("wb"), **options)
 
     def close(self) -> None:
-        # The thread that reads holds the socket open until its read returns.
+        # The thread that reads holds the socket open until its read returns. It must have ended
+        # before the descriptor is free: it could read from the next connection that gets it.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        if self._reader_thread is not threading.current_thread():
+            self._reader_thread.join()
         super().close()
         self._socket.close()
 
