@@ -24,6 +24,8 @@ mod display;
 mod environment;
 mod handshake;
 mod input;
+#[cfg(unix)]
+mod lent;
 mod output;
 mod process;
 mod reader;
@@ -31,6 +33,8 @@ mod renderer;
 mod socket;
 mod stderr;
 mod supervise;
+mod turns;
+mod wait;
 
 pub use child::ChildProcess;
 pub use config::{AppSettings, RendererConfig};
@@ -41,8 +45,9 @@ pub use environment::Environment;
 pub use handshake::Hello;
 pub use process::{Grace, Process};
 pub use reader::Reader;
-pub use renderer::{Completed, Completion, End, Identity, Observer, Renderer};
+pub use renderer::{End, Identity, Observer, Renderer};
 #[cfg(unix)]
 pub use socket::UnixSocket;
 pub use socket::{Address, Tcp};
 pub use stderr::StderrTail;
+pub use wait::{Completed, Completion};

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures::channel::oneshot;
 use plushie_pool_core::link::{
-    Effects, Link, LinkCounters, LinkLoad, Outcome, SessionEvent, Submission,
+    Answer, Effects, Link, LinkCounters, LinkLoad, Outcome, SessionEvent, Submission,
 };
 use plushie_pool_core::{Error, RequestId, SessionId};
 use tokio::sync::{Notify, watch};
@@ -18,41 +16,11 @@ use tokio::sync::{Notify, watch};
 use crate::config::RendererConfig;
 use crate::connector::Connector;
 use crate::handshake::Hello;
-use crate::input::{Intake, ReadHere, Waiting};
+use crate::input::Source;
 use crate::output::{Output, Written};
 use crate::supervise;
-
-/// How often somebody who waits reads before others have their turn.
-const READS: usize = 4;
-
-/// Ends a wait: told the outcome of what it was submitted with.
-#[derive(Debug)]
-pub struct Completion {
-    waiting: Waiting,
-    sender: oneshot::Sender<Result<Outcome, Error>>,
-}
-
-impl Completion {
-    fn finish(self, outcome: Result<Outcome, Error>) {
-        // Before the wake-up: who is woken may look who else waits.
-        drop(self.waiting);
-        // Whoever dropped the other end does not want to know.
-        let _ = self.sender.send(outcome);
-    }
-}
-
-/// Waits for the outcome of what a [`Completion`] was submitted with.
-#[derive(Debug)]
-pub struct Completed {
-    receiver: oneshot::Receiver<Result<Outcome, Error>>,
-}
-
-impl Completed {
-    /// The outcome, if there is one already.
-    pub fn outcome(&mut self) -> Option<Result<Outcome, Error>> {
-        self.receiver.try_recv().ok().flatten()
-    }
-}
+use crate::turns::{Turn, Turns};
+use crate::wait::{self, Completed, Completion};
 
 /// Is told what happens to a renderer and its sessions, on whichever thread it happens. It
 /// must neither block nor panic, and may call the renderer.
@@ -105,7 +73,8 @@ pub struct Identity {
 pub(crate) struct Shared {
     link: Mutex<Link<Completion>>,
     output: Mutex<Output>,
-    pub(crate) intake: Intake,
+    source: Mutex<Source>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) identity: Identity,
     pub(crate) observer: Arc<dyn Observer>,
     /// Something can be written again.
@@ -162,42 +131,46 @@ impl Renderer {
 
     /// What ends a wait, and what waits.
     pub fn completion(&self) -> (Completion, Completed) {
-        let (sender, receiver) = oneshot::channel();
-        let waiting = self.shared.intake.waiting();
-        (Completion { waiting, sender }, Completed { receiver })
+        wait::begin(&self.shared.turns)
     }
 
     /// Waits for what a completion of this renderer was submitted with; `None` if it was
-    /// dropped. While nobody else waits, it may read the renderer's output on this thread, for
-    /// some milliseconds at most. Where that is allowed ([`RendererConfig::lend`]), not on the
-    /// runtime's thread that the renderer was started on, if it has only one: it is what ends
-    /// the wait.
+    /// dropped. It may read the renderer's output on this thread, for itself and all others who
+    /// wait, for some milliseconds at most. Where that is allowed ([`RendererConfig::lend`]),
+    /// not on the runtime's thread that the renderer was started on, if it has only one: it is
+    /// what ends the wait.
     pub fn poll_completed(
         &self,
         completed: &mut Completed,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Outcome, Error>>> {
-        let receiver = &mut completed.receiver;
-        let mut look = || Pin::new(&mut *receiver).poll(context);
-        for _ in 0..READS {
-            if let Poll::Ready(outcome) = look() {
-                return Poll::Ready(outcome.ok());
+        let shared = &*self.shared;
+        let mut read = false;
+        let outcome = loop {
+            if let Some(outcome) = completed.look() {
+                break outcome;
             }
-            match self.shared.read_here() {
-                ReadHere::NotMine => return Poll::Pending,
-                ReadHere::OthersFirst => {
-                    context.waker().wake_by_ref();
+            if read {
+                shared.turns.notice_company();
+            }
+            let turn = shared.turns.next(completed.key(), completed.was_patient);
+            read = shared.takes(turn);
+            completed.was_patient = !read;
+            if turn == Turn::Later {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if !read {
+                if let Poll::Ready(outcome) = completed.poll(context) {
+                    break outcome;
+                }
+                if shared.turns.line_up(completed.wait()) {
                     return Poll::Pending;
                 }
-                ReadHere::Read => {}
-                ReadHere::Silence => break,
             }
-        }
-        let outcome = look();
-        if outcome.is_pending() {
-            self.shared.intake.recall();
-        }
-        outcome.map(Result::ok)
+        };
+        shared.turns.resign(completed.key());
+        Poll::Ready(outcome)
     }
 
     /// Sends a message as soon as it may go. It is written on this thread, or, where others
@@ -217,10 +190,14 @@ impl Renderer {
         // Whoever leaves something unsent sees to it that it is written, with all that is
         // added until then.
         let seen_to = link.has_unsent();
+        let waits = matches!(submission.answer, Answer::Reply { .. });
+        let wait = waits.then(|| submission.completion.key());
         let submitted = link.submit(session, submission, &mut carry.effects);
         let unsent = link.has_unsent() && !seen_to;
         drop(link);
-        if unsent && shared.intake.is_shared() {
+        if unsent && shared.turns.leaves_writing(wait) {
+            // Whoever reads next writes it before.
+        } else if unsent && shared.turns.is_shared() {
             shared.writable.notify_one();
         } else {
             carry.unsent = unsent;
@@ -250,7 +227,7 @@ impl Renderer {
             .with_link(|link, effects| link.forget(session, now, effects));
         if unconfirmed {
             // Somebody may wait for its place, and would not read.
-            self.shared.intake.recall();
+            self.shared.turns.recall();
         }
     }
 
@@ -264,14 +241,14 @@ impl Renderer {
             .shared
             .with_link(|link, effects| link.poll_event(session, context, effects));
         if event.is_pending() {
-            self.shared.intake.recall();
+            self.shared.turns.recall();
         }
         event
     }
 
     /// Asks the renderer to end. Its sessions end with the error it ends with.
     pub fn stop(&self) {
-        self.shared.intake.recall();
+        self.shared.turns.recall();
         self.shared.stop.notify_one();
     }
 
@@ -317,13 +294,15 @@ impl Shared {
         identity: Identity,
         observer: Arc<dyn Observer>,
         stream: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
-        intake: Intake,
+        source: Source,
     ) -> Self {
         let writable = Arc::new(Notify::new());
+        let turns = Turns::new(config.lend, writable.clone());
         Self {
             link: Mutex::new(Link::new(config.link)),
             output: Mutex::new(Output::new(stream, writable.clone())),
-            intake,
+            source: Mutex::new(source),
+            turns: Arc::new(turns),
             identity,
             observer,
             writable,
@@ -338,6 +317,38 @@ impl Shared {
     /// they can.
     pub(crate) fn link(&self) -> MutexGuard<'_, Link<Completion>> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the renderer sends.
+    pub(crate) fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing is to be read any more.
+    pub(crate) fn close_input(&self) {
+        let mut source = self.source();
+        source.reader = None;
+        self.turns.take_back();
+        #[cfg(unix)]
+        if let Some(lent) = source.lent.take() {
+            lent.cancel();
+        }
+    }
+
+    /// Takes this turn to read. False if the I/O thread is to.
+    fn takes(&self, turn: Turn) -> bool {
+        if turn == Turn::Writes && self.link().has_unsent() {
+            self.resume();
+        }
+        #[cfg(unix)]
+        if matches!(turn, Turn::Reads | Turn::Writes) {
+            let read = self.read_here();
+            if !read {
+                self.turns.recall();
+            }
+            return read;
+        }
+        false
     }
 
     /// Does something to the link, writes what that gave to write, and carries out the rest.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::config::RendererConfig;
 use crate::connector::{Connection, Connector, Launch};
 use crate::handshake;
-use crate::input::Intake;
+use crate::input::Source;
 use crate::process::{Grace, Process};
 use crate::renderer::{End, Identity, Observer, Renderer, Shared};
 use crate::stderr::StderrTail;
@@ -74,8 +74,8 @@ pub(crate) async fn start(
     };
     tracing::debug!(?identity, "renderer ready");
     let grace = config.grace;
-    let intake = Intake::new(reader, input, config.lend);
-    let shared = Arc::new(Shared::new(config, identity, observer, writer, intake));
+    let source = Source::new(reader, input);
+    let shared = Arc::new(Shared::new(config, identity, observer, writer, source));
     tokio::spawn(supervise(shared.clone(), process, grace));
     Ok(Renderer::new(shared))
 }
@@ -163,7 +163,7 @@ async fn supervise(shared: Arc<Shared>, mut process: Option<Process>, grace: Gra
     ] {
         task.abort();
     }
-    shared.intake.close();
+    shared.close_input();
     let error = end.error(&shared, &tail(process.as_ref()));
     tracing::debug!(%error, asked = end.asked, "renderer ended");
     let end = End {

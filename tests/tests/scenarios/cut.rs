@@ -92,10 +92,16 @@ impl<F: Future> Stepped<F> {
         }
     }
 
+    /// Polls it, and again while it only let others have a turn.
     fn poll(&mut self) -> Poll<F::Output> {
-        self.wish.uttered.store(false, Ordering::SeqCst);
         let waker: Waker = waker(self.wish.clone());
-        Pin::new(&mut self.future).poll(&mut Context::from_waker(&waker))
+        loop {
+            self.wish.uttered.store(false, Ordering::SeqCst);
+            let polled = Pin::new(&mut self.future).poll(&mut Context::from_waker(&waker));
+            if polled.is_ready() || !self.wish.uttered.load(Ordering::SeqCst) {
+                return polled;
+            }
+        }
     }
 
     async fn woken(&self) {

@@ -1,0 +1,325 @@
+//! Whose turn it is to read what a renderer sends.
+//!
+//! While its output is lent, one of those who wait *leads*: it lets the others speak, writes
+//! what they left, and reads for all of them. Who is done, or gives up, passes the lead on.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::wait::Wait;
+
+/// How many more must have been answered fast than were not before the output is lent.
+const TRUST: u32 = 16;
+
+/// How much of that can be saved up for a caller who waits long.
+const MOST_TRUST: u32 = 4 * TRUST;
+
+/// For how many reads after the last one for somebody else a reader has others speak first.
+const COMPANY: u32 = 16;
+
+/// After how many reads in a row others have their turn whoever reads: an executor's other
+/// tasks.
+const TURN: u32 = 32;
+
+/// How fast a reply must be for the caller to wait for it on a thread that may be an executor's.
+const FAST: Duration = Duration::from_micros(200);
+
+/// How often the I/O thread looks who reads. A caller, on a thread that may be an executor's,
+/// is left waiting for two of these at most; and what nobody waits for, such as an event, lies
+/// in the pipe for that long.
+///
+/// A caller does not wait by a clock of its own: to set and clear a timer for each request
+/// costs more than the request.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// In `leader`, beside the key of a wait, whose lowest bit is free: the leader writes what
+/// others leave before it reads.
+const WRITES: usize = 1;
+
+/// Who waits for a renderer, and who of them reads.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    may_lend: bool,
+    /// Callers read, and the I/O thread does not.
+    lent: AtomicBool,
+    /// The key of the wait that leads, perhaps with [`WRITES`]; 0 if none does.
+    leader: AtomicUsize,
+    /// Those who may lead next.
+    line: Mutex<VecDeque<Weak<Wait>>>,
+    /// How many wait.
+    waiting: AtomicUsize,
+    /// By how many more were answered fast than were not.
+    trust: AtomicU32,
+    /// How many reads ago somebody else was about.
+    company: AtomicU32,
+    /// How often a caller has begun or ended to read.
+    reads: AtomicU32,
+    recall: Notify,
+    /// Something is to be written that nobody else sees to.
+    writable: Arc<Notify>,
+}
+
+/// What somebody who waits is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Wait: another reads.
+    Waits,
+    /// Come back after all others have had their turn.
+    Later,
+    /// Read.
+    Reads,
+    /// Write what others have left, then read.
+    Writes,
+}
+
+/// The output is lent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lending {
+    /// Beside those who are woken anyway.
+    others_wait: bool,
+}
+
+impl Turns {
+    pub(crate) fn new(may_lend: bool, writable: Arc<Notify>) -> Self {
+        Self {
+            may_lend,
+            lent: AtomicBool::new(false),
+            leader: AtomicUsize::new(0),
+            line: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            trust: AtomicU32::new(0),
+            company: AtomicU32::new(0),
+            reads: AtomicU32::new(0),
+            recall: Notify::new(),
+            writable,
+        }
+    }
+
+    pub(crate) fn begin_wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn end_wait(&self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether the leader will write what this wait, or nobody in particular, has to say: the
+    /// wait itself, if nobody leads and others may be about to speak.
+    pub(crate) fn leaves_writing(&self, wait: Option<usize>) -> bool {
+        let leader = self.leader.load(Ordering::SeqCst);
+        if leader & WRITES != 0 {
+            return true;
+        }
+        let may_lead = leader == 0 && self.has_company() && self.is_lent();
+        wait.is_some_and(|key| may_lead && self.change_leader(0, key | WRITES))
+    }
+
+    /// Whether others may be about to speak, too, and the I/O thread writes for all of them.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.is_lent()
+            && (self.waiting.load(Ordering::SeqCst) > 1
+                || self.trust.load(Ordering::Relaxed) < TRUST)
+    }
+
+    /// What a wait is to do that was not answered yet.
+    pub(crate) fn next(&self, key: usize, was_patient: bool) -> Turn {
+        let trust = self.trust.load(Ordering::Relaxed);
+        self.trust
+            .store((trust + 1).min(MOST_TRUST), Ordering::Relaxed);
+        if !self.is_lent() {
+            // It may have been told to lead before the I/O thread came.
+            self.resign(key);
+            return Turn::Waits;
+        }
+        let leader = self.leader.load(Ordering::SeqCst);
+        if leader & !WRITES != key && !(leader == 0 && self.change_leader(0, key)) {
+            return Turn::Waits;
+        }
+        let due = self.reads.load(Ordering::Relaxed) / 2 % TURN == TURN - 1;
+        if !was_patient && (due || self.has_company()) {
+            if due {
+                self.reads.fetch_add(2, Ordering::SeqCst);
+            }
+            let writes = key | WRITES;
+            let leads = leader == writes || self.change_leader(key, writes);
+            return if leads { Turn::Later } else { Turn::Waits };
+        }
+        let company = match self.waiting.load(Ordering::SeqCst) {
+            0 | 1 => self.company.load(Ordering::Relaxed).saturating_sub(1),
+            _ => COMPANY,
+        };
+        self.company.store(company, Ordering::Relaxed);
+        if leader & WRITES == 0 {
+            Turn::Reads
+        } else if self.change_leader(leader, key) {
+            Turn::Writes
+        } else {
+            Turn::Waits
+        }
+    }
+
+    /// Puts somebody who waits, and can be woken, in the line. False if there is nobody to wait
+    /// for: it is its own turn.
+    pub(crate) fn line_up(&self, wait: Weak<Wait>) -> bool {
+        if !self.may_lend {
+            return true;
+        }
+        let mut line = self.line();
+        if line.len() > 2 * self.waiting.load(Ordering::SeqCst) + COMPANY as usize {
+            line.retain(|wait| wait.strong_count() > 0);
+        }
+        line.push_back(wait);
+        drop(line);
+        !(self.is_lent() && self.leader.load(Ordering::SeqCst) == 0)
+    }
+
+    /// Passes the lead on, if this wait has it.
+    pub(crate) fn resign(&self, key: usize) {
+        let leader = self.leader.load(Ordering::SeqCst);
+        if leader & !WRITES == key {
+            self.pass_on(leader);
+        }
+    }
+
+    fn pass_on(&self, leader: usize) {
+        if self.waiting.load(Ordering::SeqCst) > 0 && self.appoint(leader) {
+            return;
+        }
+        if !self.change_leader(leader, 0) {
+            // The I/O thread reads again.
+            return;
+        }
+        if leader & WRITES != 0 {
+            self.writable.notify_one();
+        }
+        // Somebody may have lined up behind this leader until now.
+        self.lead_those_who_wait();
+    }
+
+    /// Sees to it that somebody reads, if nobody leads.
+    fn lead_those_who_wait(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 && !self.appoint(0) {
+            self.recall();
+        }
+    }
+
+    /// Makes somebody in the line the leader. False if there is nobody.
+    fn appoint(&self, leader: usize) -> bool {
+        loop {
+            let Some(next) = self.line().pop_front() else {
+                return false;
+            };
+            let Some(next) = next.upgrade() else {
+                continue;
+            };
+            let takes_over = |key| self.change_leader(leader, key | WRITES);
+            if let Some(waker) = next.call(takes_over) {
+                waker.wake();
+                return true;
+            }
+            if self.leader.load(Ordering::SeqCst) != leader {
+                return true;
+            }
+        }
+    }
+
+    fn change_leader(&self, from: usize, to: usize) -> bool {
+        self.leader
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    fn is_lent(&self) -> bool {
+        self.lent.load(Ordering::SeqCst)
+    }
+
+    fn has_company(&self) -> bool {
+        self.company.load(Ordering::Relaxed) > 0
+    }
+
+    fn line(&self) -> MutexGuard<'_, VecDeque<Weak<Wait>>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read was for others.
+    pub(crate) fn notice_company(&self) {
+        self.company.store(COMPANY, Ordering::Relaxed);
+    }
+
+    /// Somebody waits for something that may take long: the I/O thread is to read.
+    pub(crate) fn recall(&self) {
+        let trust = self.trust.load(Ordering::Relaxed);
+        self.trust
+            .store(trust.saturating_sub(TRUST), Ordering::Relaxed);
+        if self.is_lent() {
+            self.recall.notify_one();
+        }
+    }
+
+    /// Begins to lend, on the I/O thread, if that is earned. `woken` of those who wait are
+    /// about to be answered.
+    pub(crate) fn lend(&self, woken: usize) -> Option<Lending> {
+        if !self.may_lend || self.trust.load(Ordering::Relaxed) < TRUST || woken == 0 {
+            return None;
+        }
+        // Whoever begins to wait from now on sees that it is for him to read.
+        self.lent.store(true, Ordering::SeqCst);
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        let company = if waiting > 1 { COMPANY } else { 0 };
+        self.company.store(company, Ordering::Relaxed);
+        Some(Lending {
+            others_wait: waiting > woken,
+        })
+    }
+
+    /// Tells those who wait on, once whoever was answered is woken.
+    pub(crate) fn begin(&self, lending: Lending) {
+        if lending.others_wait && self.leader.load(Ordering::SeqCst) == 0 {
+            self.lead_those_who_wait();
+        }
+    }
+
+    /// Has the I/O thread read again.
+    pub(crate) fn take_back(&self) {
+        self.lent.store(false, Ordering::SeqCst);
+        if self.leader.swap(0, Ordering::SeqCst) & WRITES != 0 {
+            self.writable.notify_one();
+        }
+    }
+
+    /// Waits until the I/O thread is to read again: it is called back, or nobody has read for a
+    /// while.
+    pub(crate) async fn until_recalled(&self) {
+        // Those who waited for the I/O thread to read do not any more.
+        let mut known = self.reads.load(Ordering::SeqCst).wrapping_sub(1);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = self.recall.notified() => return,
+            }
+            let reads = self.reads.load(Ordering::SeqCst);
+            if reads == known {
+                return;
+            }
+            known = reads;
+        }
+    }
+
+    /// Reads, as the leader: counted at both ends, so that whoever looks sees whether it goes on.
+    pub(crate) fn read<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let waiting = self.waiting.load(Ordering::SeqCst).clamp(1, 16) as u32;
+        let since = Instant::now();
+        let result = read();
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        if since.elapsed() > FAST * waiting {
+            // Others on this thread should not wait for that.
+            self.recall();
+        }
+        result
+    }
+}
