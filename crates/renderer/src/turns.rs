@@ -18,12 +18,15 @@ const TRUST: u32 = 16;
 /// How much of that can be saved up for a caller who waits long.
 const MOST_TRUST: u32 = 4 * TRUST;
 
-/// For how many reads after the last one for somebody else a reader has others speak first.
+/// For how many more reads whoever reads has others speak first, once others were about.
 const COMPANY: u32 = 16;
 
 /// After how many reads in a row others have their turn whoever reads: an executor's other
 /// tasks.
 const TURN: u32 = 32;
+
+/// How many are remembered who may lead next.
+const LINE: usize = 16;
 
 /// How fast a reply must be for the caller to wait for it on a thread that may be an executor's.
 const FAST: Duration = Duration::from_micros(200);
@@ -48,13 +51,13 @@ pub(crate) struct Turns {
     lent: AtomicBool,
     /// The key of the wait that leads, perhaps with [`WRITES`]; 0 if none does.
     leader: AtomicUsize,
-    /// Those who may lead next.
+    /// Some of those who may lead next, the last who came being the likeliest to wait still.
     line: Mutex<VecDeque<Weak<Wait>>>,
     /// How many wait.
     waiting: AtomicUsize,
     /// By how many more were answered fast than were not.
     trust: AtomicU32,
-    /// How many reads ago somebody else was about.
+    /// For how many more reads others are to speak first.
     company: AtomicU32,
     /// How often a caller has begun or ended to read.
     reads: AtomicU32,
@@ -130,6 +133,13 @@ impl Turns {
         let trust = self.trust.load(Ordering::Relaxed);
         self.trust
             .store((trust + 1).min(MOST_TRUST), Ordering::Relaxed);
+        if self.waiting.load(Ordering::SeqCst) > 1 {
+            self.notice_company();
+        } else if was_patient {
+            let company = self.company.load(Ordering::Relaxed);
+            self.company
+                .store(company.saturating_sub(1), Ordering::Relaxed);
+        }
         if !self.is_lent() {
             // It may have been told to lead before the I/O thread came.
             self.resign(key);
@@ -148,11 +158,6 @@ impl Turns {
             let leads = leader == writes || self.change_leader(key, writes);
             return if leads { Turn::Later } else { Turn::Waits };
         }
-        let company = match self.waiting.load(Ordering::SeqCst) {
-            0 | 1 => self.company.load(Ordering::Relaxed).saturating_sub(1),
-            _ => COMPANY,
-        };
-        self.company.store(company, Ordering::Relaxed);
         if leader & WRITES == 0 {
             Turn::Reads
         } else if self.change_leader(leader, key) {
@@ -169,11 +174,10 @@ impl Turns {
             return true;
         }
         let mut line = self.line();
-        if line.len() > 2 * self.waiting.load(Ordering::SeqCst) + COMPANY as usize {
-            line.retain(|wait| wait.strong_count() > 0);
-        }
+        let oldest = (line.len() == LINE).then(|| line.pop_front());
         line.push_back(wait);
         drop(line);
+        drop(oldest);
         !(self.is_lent() && self.leader.load(Ordering::SeqCst) == 0)
     }
 
@@ -210,7 +214,7 @@ impl Turns {
     /// Makes somebody in the line the leader. False if there is nobody.
     fn appoint(&self, leader: usize) -> bool {
         loop {
-            let Some(next) = self.line().pop_front() else {
+            let Some(next) = self.line().pop_back() else {
                 return false;
             };
             let Some(next) = next.upgrade() else {
@@ -245,7 +249,7 @@ impl Turns {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was read was for others.
+    /// Somebody else waits, too.
     pub(crate) fn notice_company(&self) {
         self.company.store(COMPANY, Ordering::Relaxed);
     }
@@ -268,11 +272,8 @@ impl Turns {
         }
         // Whoever begins to wait from now on sees that it is for him to read.
         self.lent.store(true, Ordering::SeqCst);
-        let waiting = self.waiting.load(Ordering::SeqCst);
-        let company = if waiting > 1 { COMPANY } else { 0 };
-        self.company.store(company, Ordering::Relaxed);
         Some(Lending {
-            others_wait: waiting > woken,
+            others_wait: self.waiting.load(Ordering::SeqCst) > woken,
         })
     }
 

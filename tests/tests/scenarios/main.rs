@@ -7,6 +7,7 @@ mod basics;
 mod cancel;
 mod capacity;
 mod closing;
+mod company;
 mod crash;
 mod cut;
 mod events;
