@@ -24,8 +24,8 @@ pub struct RendererConfig {
     pub launch_timeout: Duration,
     /// How long the renderer may take to stop.
     pub grace: Grace,
-    /// Whether somebody who waits alone may read the renderer's output on his own thread. Not
-    /// where one thread may wait for several renderers, which would then wait in turn.
+    /// Whether those who wait may read the renderer's output on their own threads. Not where one
+    /// thread may wait for several renderers, which would then wait in turn.
     pub lend: bool,
 }
 
