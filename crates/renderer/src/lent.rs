@@ -108,15 +108,21 @@ impl Shared {
         let Some(lent) = self.source().lent.clone() else {
             return false;
         };
-        self.turns.read(|| lent.wait()) && self.read_lent(&lent)
+        let (is_readable, took) = self.turns.read(|| lent.wait());
+        let replies = is_readable.then(|| self.read_lent(&lent)).flatten();
+        if let Some(replies) = replies {
+            self.turns.answered(replies, took);
+        }
+        replies.is_some()
     }
 
-    /// Reads once and routes what there is. False if the I/O thread has to see to it.
-    fn read_lent(&self, lent: &Lent) -> bool {
+    /// Reads once and routes what there is. Returns how many were answered; `None` if the I/O
+    /// thread has to see to it.
+    fn read_lent(&self, lent: &Lent) -> Option<usize> {
         let mut carry = CarryOut::new(self);
         let mut source = self.source();
         if source.lent.is_none() || source.end.is_some() {
-            return false;
+            return None;
         }
         // A wire format of the user's may panic. That is the renderer's end, and not this
         // caller's affair.
@@ -146,7 +152,8 @@ impl Shared {
             // Also if what was waited for came before the end.
             self.turns.recall();
         }
+        let replies = carry.effects.finished.len();
         carry.flush();
-        go_on
+        go_on.then_some(replies)
     }
 }

@@ -161,6 +161,7 @@ impl Renderer {
                 return Poll::Pending;
             }
             if !read {
+                completed.asked = completed.asked.or_else(|| shared.turns.note_wait());
                 if let Poll::Ready(outcome) = completed.poll(context) {
                     break outcome;
                 }
@@ -169,7 +170,9 @@ impl Renderer {
                 }
             }
         };
-        shared.turns.resign(completed.key());
+        if let Some((since, among)) = completed.asked.take() {
+            shared.turns.answered(among, since.elapsed());
+        }
         Poll::Ready(outcome)
     }
 

@@ -4,10 +4,11 @@
 //! what they left, and reads for all of them. Who is done, or gives up, passes the lead on.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use tokio::sync::Notify;
 
 use crate::wait::Wait;
@@ -28,7 +29,8 @@ const TURN: u32 = 32;
 /// How many are remembered who may lead next.
 const LINE: usize = 16;
 
-/// How fast a reply must be for the caller to wait for it on a thread that may be an executor's.
+/// How fast a reply must be, of several at once each, for callers to wait for it on threads that
+/// may be an executor's.
 const FAST: Duration = Duration::from_micros(200);
 
 /// How often the I/O thread looks who reads. A caller, on a thread that may be an executor's,
@@ -43,13 +45,16 @@ const LOOK: Duration = Duration::from_millis(2);
 /// others leave before it reads.
 const WRITES: usize = 1;
 
+/// In `leader`, where no wait is: the output is not lent, and the I/O thread reads.
+const AWAY: usize = 2;
+
 /// Who waits for a renderer, and who of them reads.
 #[derive(Debug)]
 pub(crate) struct Turns {
     may_lend: bool,
-    /// Callers read, and the I/O thread does not.
-    lent: AtomicBool,
-    /// The key of the wait that leads, perhaps with [`WRITES`]; 0 if none does.
+    /// The key of the wait that leads, perhaps with [`WRITES`]; 0 if none does; [`AWAY`] while
+    /// the output is not lent. One word, so that whoever has missed the end of the lending
+    /// changes nothing.
     leader: AtomicUsize,
     /// Some of those who may lead next, the last who came being the likeliest to wait still.
     line: Mutex<VecDeque<Weak<Wait>>>,
@@ -90,8 +95,7 @@ impl Turns {
     pub(crate) fn new(may_lend: bool, writable: Arc<Notify>) -> Self {
         Self {
             may_lend,
-            lent: AtomicBool::new(false),
-            leader: AtomicUsize::new(0),
+            leader: AtomicUsize::new(AWAY),
             line: Mutex::default(),
             waiting: AtomicUsize::new(0),
             trust: AtomicU32::new(0),
@@ -117,7 +121,7 @@ impl Turns {
         if leader & WRITES != 0 {
             return true;
         }
-        let may_lead = leader == 0 && self.has_company() && self.is_lent();
+        let may_lead = leader == 0 && self.has_company();
         wait.is_some_and(|key| may_lead && self.change_leader(0, key | WRITES))
     }
 
@@ -130,20 +134,12 @@ impl Turns {
 
     /// What a wait is to do that was not answered yet.
     pub(crate) fn next(&self, key: usize, was_patient: bool) -> Turn {
-        let trust = self.trust.load(Ordering::Relaxed);
-        self.trust
-            .store((trust + 1).min(MOST_TRUST), Ordering::Relaxed);
         if self.waiting.load(Ordering::SeqCst) > 1 {
             self.notice_company();
         } else if was_patient {
             let company = self.company.load(Ordering::Relaxed);
             self.company
                 .store(company.saturating_sub(1), Ordering::Relaxed);
-        }
-        if !self.is_lent() {
-            // It may have been told to lead before the I/O thread came.
-            self.resign(key);
-            return Turn::Waits;
         }
         let leader = self.leader.load(Ordering::SeqCst);
         if leader & !WRITES != key && !(leader == 0 && self.change_leader(0, key)) {
@@ -178,7 +174,7 @@ impl Turns {
         line.push_back(wait);
         drop(line);
         drop(oldest);
-        !(self.is_lent() && self.leader.load(Ordering::SeqCst) == 0)
+        self.leader.load(Ordering::SeqCst) != 0
     }
 
     /// Passes the lead on, if this wait has it.
@@ -225,9 +221,6 @@ impl Turns {
                 waker.wake();
                 return true;
             }
-            if self.leader.load(Ordering::SeqCst) != leader {
-                return true;
-            }
         }
     }
 
@@ -238,7 +231,7 @@ impl Turns {
     }
 
     fn is_lent(&self) -> bool {
-        self.lent.load(Ordering::SeqCst)
+        self.leader.load(Ordering::SeqCst) != AWAY
     }
 
     fn has_company(&self) -> bool {
@@ -252,6 +245,27 @@ impl Turns {
     /// Somebody else waits, too.
     pub(crate) fn notice_company(&self) {
         self.company.store(COMPANY, Ordering::Relaxed);
+    }
+
+    /// When somebody began to wait for the I/O thread, and with how many.
+    pub(crate) fn note_wait(&self) -> Option<(Instant, usize)> {
+        let waits = self.may_lend && !self.is_lent();
+        waits.then(|| (Instant::now(), self.waiting.load(Ordering::SeqCst)))
+    }
+
+    /// So many were answered in that time. If that was slow, and not for the first time, others
+    /// on the threads of those who wait should not wait for them.
+    pub(crate) fn answered(&self, replies: usize, took: Duration) {
+        let replies = u32::try_from(replies).unwrap_or(u32::MAX).max(1);
+        let trust = self.trust.load(Ordering::Relaxed);
+        if took <= FAST.saturating_mul(replies) {
+            self.trust
+                .store((trust + 1).min(MOST_TRUST), Ordering::Relaxed);
+        } else if trust < 2 * TRUST {
+            self.recall();
+        } else {
+            self.trust.store(trust - TRUST, Ordering::Relaxed);
+        }
     }
 
     /// Somebody waits for something that may take long: the I/O thread is to read.
@@ -270,8 +284,10 @@ impl Turns {
         if !self.may_lend || self.trust.load(Ordering::Relaxed) < TRUST || woken == 0 {
             return None;
         }
+        // A recall that came after the last lending is no longer about anything.
+        self.recall.notified().now_or_never();
         // Whoever begins to wait from now on sees that it is for him to read.
-        self.lent.store(true, Ordering::SeqCst);
+        self.leader.store(0, Ordering::SeqCst);
         Some(Lending {
             others_wait: self.waiting.load(Ordering::SeqCst) > woken,
         })
@@ -286,8 +302,7 @@ impl Turns {
 
     /// Has the I/O thread read again.
     pub(crate) fn take_back(&self) {
-        self.lent.store(false, Ordering::SeqCst);
-        if self.leader.swap(0, Ordering::SeqCst) & WRITES != 0 {
+        if self.leader.swap(AWAY, Ordering::SeqCst) & WRITES != 0 {
             self.writable.notify_one();
         }
     }
@@ -310,17 +325,13 @@ impl Turns {
         }
     }
 
-    /// Reads, as the leader: counted at both ends, so that whoever looks sees whether it goes on.
-    pub(crate) fn read<T>(&self, read: impl FnOnce() -> T) -> T {
+    /// Waits for the renderer, as the leader: counted at both ends, so that whoever looks sees
+    /// whether it goes on. Returns how long it took, too.
+    pub(crate) fn read<T>(&self, wait: impl FnOnce() -> T) -> (T, Duration) {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        let waiting = self.waiting.load(Ordering::SeqCst).clamp(1, 16) as u32;
         let since = Instant::now();
-        let result = read();
+        let result = wait();
         self.reads.fetch_add(1, Ordering::SeqCst);
-        if since.elapsed() > FAST * waiting {
-            // Others on this thread should not wait for that.
-            self.recall();
-        }
-        result
+        (result, since.elapsed())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use plushie_pool_core::Error;
 use plushie_pool_core::link::Outcome;
@@ -18,6 +19,8 @@ pub struct Completed {
     wait: Arc<Wait>,
     /// Since this last read, others had their turn to speak.
     pub(crate) was_patient: bool,
+    /// Since when it has waited for the I/O thread, and with how many.
+    pub(crate) asked: Option<(Instant, usize)>,
 }
 
 /// What the two share.
@@ -47,6 +50,7 @@ pub(crate) fn begin(turns: &Arc<Turns>) -> (Completion, Completed) {
     let completed = Completed {
         wait: wait.clone(),
         was_patient: false,
+        asked: None,
     };
     (Completion(Some(wait)), completed)
 }
@@ -88,16 +92,17 @@ impl Completed {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Outcome, Error>>> {
+        // Wakers are cloned and dropped without the lock: one may be the last of a task that
+        // has this very wait to drop.
+        let mut waker = Some(context.waker().clone());
         let mut state = self.wait.state();
         if let Some(outcome) = state.take_outcome() {
             return Poll::Ready(outcome);
         }
-        if let State::Waiting(waker) = &mut *state {
-            match waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => *waker = Some(context.waker().clone()),
-            }
+        if let State::Waiting(known) = &mut *state {
+            std::mem::swap(known, &mut waker);
         }
+        drop(state);
         Poll::Pending
     }
 
