@@ -7,6 +7,7 @@
 //! | `answer N` | reads N messages and answers them as a renderer would |
 //! | `swap N` | reads N messages, then answers them, the last first |
 //! | `serve` | answers everything until its input ends |
+//! | `dawdle N` | the same, N milliseconds after it has read each |
 //! | `drain` | reads until its input ends, and answers nothing |
 //! | `say JSON` | says this; `$id` and `$session` are those of the last message read |
 //! | `repeat N JSON` | says this N times |
@@ -29,6 +30,7 @@
 //! Rust.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -41,6 +43,7 @@ pub enum Step {
     Answer(usize),
     Swap(usize),
     Serve,
+    Dawdle(Duration),
     Drain,
     Say(String),
     Repeat(usize, String),
@@ -81,6 +84,7 @@ fn step(text: &str) -> Option<Step> {
         "answer" => Step::Answer(rest.parse().ok()?),
         "swap" => Step::Swap(rest.parse().ok()?),
         "serve" => Step::Serve,
+        "dawdle" => Step::Dawdle(Duration::from_millis(rest.parse().ok()?)),
         "drain" => Step::Drain,
         "say" => Step::Say(rest.to_owned()),
         "repeat" => {

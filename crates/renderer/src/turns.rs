@@ -335,3 +335,6 @@ impl Turns {
         (result, since.elapsed())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use plushie_pool_tests::script::{self, Step};
 use plushie_pool_tests::wire::{self, Format};
@@ -53,7 +54,8 @@ impl Renderer {
                     self.answer(message);
                 }
             }
-            Step::Serve => self.serve(),
+            Step::Serve => self.serve(Duration::ZERO),
+            Step::Dawdle(pause) => self.serve(pause),
             Step::Drain => while self.read().is_some() {},
             Step::Say(text) => {
                 let frame = self.quoting(&text);
@@ -82,7 +84,7 @@ impl Renderer {
                 let made = OpenOptions::new().write(true).create_new(true).open(path);
                 if made.is_err() {
                     self.hello(&Value::Null);
-                    self.serve();
+                    self.serve(Duration::ZERO);
                     std::process::exit(0);
                 }
             }
@@ -106,8 +108,9 @@ impl Renderer {
         write(&self.format.frame(&hello));
     }
 
-    fn serve(&mut self) {
+    fn serve(&mut self, pause: Duration) {
         while let Some(message) = self.read() {
+            std::thread::sleep(pause);
             self.answer(&message);
         }
     }

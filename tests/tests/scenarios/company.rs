@@ -1,11 +1,14 @@
 //! Several who ask at once read by turns after a while, one for all of them. These are the
 //! moments at which the one whose turn it is does not do what the others count on.
 
+use std::cell::Cell;
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 
 use futures::FutureExt as _;
-use futures::future::join;
+use futures::future::{BoxFuture, join, join_all, select};
 use plushie_pool::blocking::Wait;
 use plushie_pool::{ErrorKind, Phase, RendererMode, Session, SessionPool, WireFormat};
 
@@ -23,6 +26,8 @@ in_both_formats! {
     a_close_among_requests_is_confirmed
     a_renderer_that_dies_is_noticed_by_all
     threads_and_tasks_get_their_own
+    a_slow_renderer_leaves_the_executor_to_others
+    the_last_waker_of_a_task_may_go_anywhere
 }
 
 /// Two sessions on a renderer that has answered both at once for a while, and does the rest.
@@ -172,8 +177,79 @@ async fn threads_and_tasks_get_their_own(format: WireFormat) {
             });
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().unwrap();
-            runtime.block_on(futures::future::join_all(tasks));
+            runtime.block_on(join_all(tasks));
         });
     });
     assert_eq!(pool.status().pending_requests, 0);
+}
+
+/// Whoever reads keeps his executor's thread meanwhile; for answers that take longer nobody does.
+async fn a_slow_renderer_leaves_the_executor_to_others(format: WireFormat) {
+    const SESSIONS: usize = 16;
+    const REQUESTS: usize = 20;
+    let pool = scripted(["hello", "answer 1", "dawdle 2"]).format(format);
+    let pool = pool.max_sessions(SESSIONS).start().await.unwrap();
+    let sessions = within(join_all((0..SESSIONS).map(|_| pool.register()))).await;
+    let replies = Cell::new(0);
+    let asking = join_all(sessions.iter().map(async |session| {
+        for _ in 0..REQUESTS {
+            let request = session
+                .as_ref()
+                .unwrap()
+                .request(&query(), "query_response");
+            within(request).await.unwrap();
+            replies.set(replies.get() + 1);
+        }
+    }));
+    // Once it is known how slow it is.
+    let settled = SESSIONS * REQUESTS / 2;
+    let mut turns = 0;
+    let bystander = async {
+        loop {
+            tokio::task::yield_now().await;
+            turns += usize::from(replies.get() > settled);
+        }
+    };
+    select(pin!(asking), pin!(bystander)).await;
+    // Thousands in each pause, or one if the thread is kept for it.
+    assert!(turns > 10 * settled, "{turns}");
+}
+
+/// A task that holds a request and is held by nothing but a waker, which another request has.
+struct Task {
+    _request: Mutex<BoxFuture<'static, ()>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+async fn the_last_waker_of_a_task_may_go_anywhere(format: WireFormat) {
+    let (pool, pair) = pair(format, &["serve"]).await;
+    let pair = pair.map(Arc::new);
+    let ask = |session: &Arc<Session>| -> BoxFuture<'static, ()> {
+        let session = session.clone();
+        Box::pin(async move { drop(session.request(&query(), "query_response").await) })
+    };
+    let polled = thread::spawn(move || {
+        let mut noop = Context::from_waker(Waker::noop());
+        for _ in 0..20 {
+            let mut held = ask(&pair[0]);
+            let mut kept = ask(&pair[1]);
+            if held.as_mut().poll(&mut noop).is_ready() {
+                continue;
+            }
+            let task = Waker::from(Arc::new(Task {
+                _request: Mutex::new(held),
+            }));
+            let polled = kept.as_mut().poll(&mut Context::from_waker(&task));
+            drop(task);
+            if polled.is_pending() && kept.as_mut().poll(&mut noop).is_pending() {
+                kept.wait();
+            }
+        }
+    });
+    until("it is polled, and not stuck", || polled.is_finished()).await;
+    polled.join().unwrap();
+    within(pool.shutdown()).await.unwrap();
 }
