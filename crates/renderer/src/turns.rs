@@ -127,21 +127,19 @@ impl Turns {
 
     /// Whether others may be about to speak, too, and the I/O thread writes for all of them.
     pub(crate) fn is_shared(&self) -> bool {
-        !self.is_lent()
-            && (self.waiting.load(Ordering::SeqCst) > 1
-                || self.trust.load(Ordering::Relaxed) < TRUST)
+        !self.is_lent() && (self.waiting.load(Ordering::SeqCst) > 1 || self.has_company())
     }
 
     /// What a wait is to do that was not answered yet.
     pub(crate) fn next(&self, key: usize, was_patient: bool) -> Turn {
+        let leader = self.leader.load(Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 1 {
             self.notice_company();
-        } else if was_patient {
+        } else if was_patient || leader == AWAY {
             let company = self.company.load(Ordering::Relaxed);
             self.company
                 .store(company.saturating_sub(1), Ordering::Relaxed);
         }
-        let leader = self.leader.load(Ordering::SeqCst);
         if leader & !WRITES != key && !(leader == 0 && self.change_leader(0, key)) {
             return Turn::Waits;
         }
@@ -256,11 +254,13 @@ impl Turns {
     /// So many were answered in that time. If that was slow, and not for the first time, others
     /// on the threads of those who wait should not wait for them.
     pub(crate) fn answered(&self, replies: usize, took: Duration) {
-        let replies = u32::try_from(replies).unwrap_or(u32::MAX).max(1);
+        let fast = FAST.saturating_mul(u32::try_from(replies).unwrap_or(u32::MAX).max(1));
         let trust = self.trust.load(Ordering::Relaxed);
-        if took <= FAST.saturating_mul(replies) {
+        if took <= fast {
             self.trust
                 .store((trust + 1).min(MOST_TRUST), Ordering::Relaxed);
+        } else if took <= 2 * fast {
+            // Neither way: what is at the limit would go to and fro.
         } else if trust < 2 * TRUST {
             self.recall();
         } else {
