@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -50,6 +51,17 @@ impl Output {
 
     /// Writes as much as can be written at once, and adds to `bytes` how much that was.
     pub(crate) fn write(&mut self, bytes: &mut usize) -> Written {
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_frames(bytes)));
+        // A stream of the user's panicked, which is the renderer's end and not the affair of
+        // whoever writes: who knows what it wrote.
+        written.unwrap_or_else(|_| {
+            tracing::error!("a connector's stream panicked");
+            self.close();
+            Written::Closed
+        })
+    }
+
+    fn write_frames(&mut self, bytes: &mut usize) -> Written {
         let Some(stream) = &mut self.stream else {
             self.frames.clear();
             return Written::Closed;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -378,8 +377,7 @@ impl Shared {
             let mut output = match self.output.try_lock() {
                 Ok(output) => output,
                 Err(TryLockError::WouldBlock) => return,
-                // A stream of the user's panicked: who knows what it wrote.
-                Err(TryLockError::Poisoned(_)) => return self.deaf.notify_one(),
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             };
             let mut bytes = 0;
             self.link().transmit(output.frames());
@@ -403,19 +401,9 @@ impl Shared {
 
     /// Lets the renderer see the end of its input, once what it was sent is written.
     pub(crate) fn close_output(&self) {
-        let mut output = match self.output.lock() {
-            Ok(mut output) => {
-                self.link().transmit(output.frames());
-                // A stream of the user's may panic; the renderer has to end all the same.
-                let write = AssertUnwindSafe(|| output.write(&mut 0));
-                if catch_unwind(write).is_err() {
-                    tracing::error!("a connector's stream panicked");
-                }
-                output
-            }
-            // It panicked before: who knows what it wrote.
-            Err(poisoned) => poisoned.into_inner(),
-        };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        self.link().transmit(output.frames());
+        output.write(&mut 0);
         output.close();
     }
 
