@@ -92,8 +92,9 @@ impl<'a> Sending<'a> {
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        if let State::Waiting(_) = self.state {
-            self.session.renderer.cancel(self.session.id, self.id);
+        if let State::Waiting(completed) = &mut self.state {
+            let Session { renderer, id, .. } = self.session;
+            renderer.cancel(*id, self.id, completed);
         }
     }
 }

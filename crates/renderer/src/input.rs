@@ -108,6 +108,11 @@ impl Source {
         }
     }
 
+    /// Whether it can be lent.
+    pub(crate) fn is_descriptor(&self) -> bool {
+        self.reader.as_ref().is_some_and(Reader::is_descriptor)
+    }
+
     /// Cuts what was read into payloads.
     fn cut(&mut self) {
         let Input { buffer, decoder } = &mut self.input;

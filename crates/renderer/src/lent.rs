@@ -67,7 +67,11 @@ impl Lent {
 impl Shared {
     /// Leaves reading to the callers, if they have earned it.
     pub(crate) fn lend(&self, source: &mut Source, woken: usize) -> Option<Lending> {
+        if !self.turns.is_earned() || self.link().has_listeners() {
+            return None;
+        }
         let lending = self.turns.lend(woken)?;
+        // Somebody may have come before he could know that he is to call it back.
         let listened_to = self.link().has_listeners();
         let output = match &mut source.reader {
             Some(reader) if !listened_to => reader.detach(),
@@ -110,7 +114,7 @@ impl Shared {
         };
         let (is_readable, took) = self.turns.read(|| lent.wait());
         let replies = is_readable.then(|| self.read_lent(&lent)).flatten();
-        if let Some(replies) = replies {
+        if let Some(replies @ 1..) = replies {
             self.turns.answered(replies, took);
         }
         replies.is_some()
@@ -121,7 +125,8 @@ impl Shared {
     fn read_lent(&self, lent: &Lent) -> Option<usize> {
         let mut carry = CarryOut::new(self);
         let mut source = self.source();
-        if source.lent.is_none() || source.end.is_some() {
+        let is_over = |now: &Arc<Lent>| !std::ptr::eq(&**now, lent);
+        if source.lent.as_ref().is_none_or(is_over) || source.end.is_some() {
             return None;
         }
         // A wire format of the user's may panic. That is the renderer's end, and not this

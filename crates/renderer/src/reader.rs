@@ -34,6 +34,14 @@ impl Reader {
         Descriptor::new(descriptor).map(|descriptor| Self(Source::Descriptor(descriptor)))
     }
 
+    pub(crate) fn is_descriptor(&self) -> bool {
+        match self.0 {
+            Source::Stream(_) => false,
+            #[cfg(unix)]
+            Source::Descriptor(_) => true,
+        }
+    }
+
     /// Stops being told when there is something to read, until it is read as a stream again.
     /// Returns what can be read and waited for meanwhile, if there is that.
     #[cfg(unix)]

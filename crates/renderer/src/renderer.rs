@@ -151,6 +151,11 @@ impl Renderer {
             }
             if read {
                 shared.turns.notice_company();
+                completed.reads_since.get_or_insert_with(Instant::now);
+            }
+            if completed.has_read_long_enough() {
+                shared.turns.resign(completed.key());
+                return self.poll_told(completed, context);
             }
             let turn = shared.turns.next(completed.key(), completed.was_patient);
             read = shared.takes(turn);
@@ -173,6 +178,19 @@ impl Renderer {
             shared.turns.answered(among, since.elapsed());
         }
         Poll::Ready(outcome)
+    }
+
+    /// As [`poll_completed`](Self::poll_completed), but leaves reading to others.
+    pub fn poll_told(
+        &self,
+        completed: &mut Completed,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Outcome, Error>>> {
+        let outcome = completed.poll(context);
+        if outcome.is_pending() {
+            self.shared.turns.leave_reading();
+        }
+        outcome
     }
 
     /// Sends a message as soon as it may go. It is written on this thread, or, where others
@@ -209,7 +227,9 @@ impl Renderer {
     }
 
     /// Nobody waits for a submission any more: see [`Link::cancel`].
-    pub fn cancel(&self, session: SessionId, request: RequestId) {
+    pub fn cancel(&self, session: SessionId, request: RequestId, completed: &mut Completed) {
+        // Its completion is dropped under the link's lock, and shall find nobody to wake.
+        completed.give_up();
         self.shared
             .with_link(|link, effects| link.cancel(session, request, effects));
     }
@@ -299,7 +319,8 @@ impl Shared {
         source: Source,
     ) -> Self {
         let writable = Arc::new(Notify::new());
-        let turns = Turns::new(config.lend, writable.clone());
+        let lend = config.lend && source.is_descriptor();
+        let turns = Turns::new(lend, writable.clone());
         Self {
             link: Mutex::new(Link::new(config.link)),
             output: Mutex::new(Output::new(stream, writable.clone())),

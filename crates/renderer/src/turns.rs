@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 
 use crate::wait::Wait;
 
-/// How many more must have been answered fast than were not before the output is lent.
+/// How many must have been answered fast before the output is lent; and what it costs if one
+/// was not.
 const TRUST: u32 = 16;
 
 /// How much of that can be saved up for a caller who waits long.
@@ -60,7 +61,7 @@ pub(crate) struct Turns {
     line: Mutex<VecDeque<Weak<Wait>>>,
     /// How many wait.
     waiting: AtomicUsize,
-    /// By how many more were answered fast than were not.
+    /// How many were answered fast; less for each that was not.
     trust: AtomicU32,
     /// For how many more reads others are to speak first.
     company: AtomicU32,
@@ -240,7 +241,7 @@ impl Turns {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody else waits, too.
+    /// Somebody else may be about.
     pub(crate) fn notice_company(&self) {
         self.company.store(COMPANY, Ordering::Relaxed);
     }
@@ -264,24 +265,40 @@ impl Turns {
         } else if trust < 2 * TRUST {
             self.recall();
         } else {
-            self.trust.store(trust - TRUST, Ordering::Relaxed);
+            self.distrust();
         }
     }
 
     /// Somebody waits for something that may take long: the I/O thread is to read.
     pub(crate) fn recall(&self) {
-        let trust = self.trust.load(Ordering::Relaxed);
-        self.trust
-            .store(trust.saturating_sub(TRUST), Ordering::Relaxed);
+        self.distrust();
         if self.is_lent() {
             self.recall.notify_one();
         }
     }
 
+    fn distrust(&self) {
+        let trust = self.trust.load(Ordering::Relaxed);
+        self.trust
+            .store(trust.saturating_sub(TRUST), Ordering::Relaxed);
+    }
+
+    /// Somebody waits who does not read.
+    pub(crate) fn leave_reading(&self) {
+        if self.leader.load(Ordering::SeqCst) == 0 {
+            self.recall();
+        }
+    }
+
+    /// Whether the output might be lent.
+    pub(crate) fn is_earned(&self) -> bool {
+        self.may_lend && self.trust.load(Ordering::Relaxed) >= TRUST
+    }
+
     /// Begins to lend, on the I/O thread, if that is earned. `woken` of those who wait are
     /// about to be answered.
     pub(crate) fn lend(&self, woken: usize) -> Option<Lending> {
-        if !self.may_lend || self.trust.load(Ordering::Relaxed) < TRUST || woken == 0 {
+        if !self.is_earned() || woken == 0 {
             return None;
         }
         // A recall that came after the last lending is no longer about anything.
@@ -319,6 +336,8 @@ impl Turns {
             }
             let reads = self.reads.load(Ordering::SeqCst);
             if reads == known {
+                // It was not worth it.
+                self.distrust();
                 return;
             }
             known = reads;

@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plushie_pool_core::Error;
 use plushie_pool_core::link::Outcome;
 
 use crate::turns::Turns;
+
+/// How long somebody may read for others before his own answer comes.
+const LONG: Duration = Duration::from_millis(2);
 
 /// Ends a wait: told the outcome of what it was submitted with.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub struct Completed {
     pub(crate) was_patient: bool,
     /// Since when it has waited for the I/O thread, and with how many.
     pub(crate) asked: Option<(Instant, usize)>,
+    /// Since when it has read what was for others.
+    pub(crate) reads_since: Option<Instant>,
 }
 
 /// What the two share.
@@ -51,6 +56,7 @@ pub(crate) fn begin(turns: &Arc<Turns>) -> (Completion, Completed) {
         wait: wait.clone(),
         was_patient: false,
         asked: None,
+        reads_since: None,
     };
     (Completion(Some(wait)), completed)
 }
@@ -64,7 +70,8 @@ impl Completion {
 
     /// Names the wait for as long as it lasts.
     pub(crate) fn key(&self) -> usize {
-        self.0.as_deref().map_or(0, Wait::key)
+        let wait = self.0.as_deref();
+        wait.expect("it is there until it is used up").key()
     }
 }
 
@@ -106,6 +113,18 @@ impl Completed {
         Poll::Pending
     }
 
+    /// Nobody wants to know the outcome any more.
+    pub(crate) fn give_up(&mut self) {
+        // A waker is dropped with it, which may be the last of its task: not under the lock.
+        let was = std::mem::replace(&mut *self.wait.state(), State::Over);
+        drop(was);
+    }
+
+    /// Whether it has read for others for so long that its executor should have the thread.
+    pub(crate) fn has_read_long_enough(&self) -> bool {
+        self.reads_since.is_some_and(|since| since.elapsed() > LONG)
+    }
+
     pub(crate) fn key(&self) -> usize {
         self.wait.key()
     }
@@ -117,9 +136,7 @@ impl Completed {
 
 impl Drop for Completed {
     fn drop(&mut self) {
-        // A waker is dropped with it, which may be the last of its task: not under the lock.
-        let was = std::mem::replace(&mut *self.wait.state(), State::Over);
-        drop(was);
+        self.give_up();
         self.wait.turns.resign(self.wait.key());
     }
 }

@@ -28,6 +28,7 @@ in_both_formats! {
     threads_and_tasks_get_their_own
     a_slow_renderer_leaves_the_executor_to_others
     the_last_waker_of_a_task_may_go_anywhere
+    who_gives_up_may_have_been_the_last_to_know_a_task
 }
 
 /// Two sessions on a renderer that has answered both at once for a while, and does the rest.
@@ -252,4 +253,31 @@ async fn the_last_waker_of_a_task_may_go_anywhere(format: WireFormat) {
     until("it is polled, and not stuck", || polled.is_finished()).await;
     polled.join().unwrap();
     within(pool.shutdown()).await.unwrap();
+}
+
+async fn who_gives_up_may_have_been_the_last_to_know_a_task(format: WireFormat) {
+    let (_pool, pair) = pair(format, &["drain"]).await;
+    let pair = pair.map(Arc::new);
+    let ask = |session: &Arc<Session>| -> BoxFuture<'static, ()> {
+        let session = session.clone();
+        Box::pin(async move { drop(session.request(&query(), "query_response").await) })
+    };
+    let mut held = ask(&pair[0]);
+    let mut given_up = ask(&pair[1]);
+    let dropped = thread::spawn(move || {
+        let polled = held.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        let task = Waker::from(Arc::new(Task {
+            _request: Mutex::new(held),
+        }));
+        let mut context = Context::from_waker(&task);
+        // Until it knows the task, and not only that it is to come again.
+        for _ in 0..3 {
+            assert!(given_up.as_mut().poll(&mut context).is_pending());
+        }
+        drop(task);
+        drop(given_up);
+    });
+    until("it is dropped, and not stuck", || dropped.is_finished()).await;
+    dropped.join().unwrap();
 }

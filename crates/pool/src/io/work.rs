@@ -64,7 +64,8 @@ impl Future for Work {
         Poll::Ready(match self.get_mut() {
             Self::Sending(sending) => {
                 let renderer = &sending.session.renderer;
-                let outcome = ready!(renderer.poll_completed(&mut sending.completed, context));
+                // Whoever leads would poll this again and again: see `Bell`.
+                let outcome = ready!(renderer.poll_told(&mut sending.completed, context));
                 let sent = sending.sent.take().expect("polled until it is done");
                 Done::Sent(
                     sent,
