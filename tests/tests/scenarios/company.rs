@@ -225,13 +225,15 @@ impl Wake for Task {
     fn wake(self: Arc<Self>) {}
 }
 
+/// A request that a task can hold.
+fn ask(session: &Arc<Session>) -> BoxFuture<'static, ()> {
+    let session = session.clone();
+    Box::pin(async move { drop(session.request(&query(), "query_response").await) })
+}
+
 async fn the_last_waker_of_a_task_may_go_anywhere(format: WireFormat) {
     let (pool, pair) = pair(format, &["serve"]).await;
     let pair = pair.map(Arc::new);
-    let ask = |session: &Arc<Session>| -> BoxFuture<'static, ()> {
-        let session = session.clone();
-        Box::pin(async move { drop(session.request(&query(), "query_response").await) })
-    };
     let polled = thread::spawn(move || {
         let mut noop = Context::from_waker(Waker::noop());
         for _ in 0..20 {
@@ -258,10 +260,6 @@ async fn the_last_waker_of_a_task_may_go_anywhere(format: WireFormat) {
 async fn who_gives_up_may_have_been_the_last_to_know_a_task(format: WireFormat) {
     let (_pool, pair) = pair(format, &["drain"]).await;
     let pair = pair.map(Arc::new);
-    let ask = |session: &Arc<Session>| -> BoxFuture<'static, ()> {
-        let session = session.clone();
-        Box::pin(async move { drop(session.request(&query(), "query_response").await) })
-    };
     let mut held = ask(&pair[0]);
     let mut given_up = ask(&pair[1]);
     let dropped = thread::spawn(move || {
