@@ -8,14 +8,13 @@ use plushie_pool::{
     Error, ErrorKind, Exit, Origin, RendererMode, RestartPolicy, Session, SessionEvent,
     SessionPool, WireFormat,
 };
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::peer::query;
 use crate::support::{
-    counter, everywhere, exists, in_both_formats, pids, pool, scripted, shown, snapshot, until,
-    within,
+    counter, everywhere, exists, in_both_formats, kill, pids, pool, scripted, shown, snapshot,
+    stop, until, within,
 };
 
 everywhere! {
@@ -51,7 +50,7 @@ async fn all_requests_end_at_once_when_their_renderer_is_killed(
         assert_eq!(shown(session).await, "1");
     }
     // So that it does not answer.
-    kill_process(pid(&pool), Signal::STOP).unwrap();
+    stop(pids(&pool)[0]);
     let errors = kill_with_24_requests_in_flight(&pool, &sessions).await;
     for error in &errors {
         assert!(
@@ -104,7 +103,7 @@ async fn kill_with_24_requests_in_flight(pool: &SessionPool, sessions: &[Session
     assert_eq!(pool.status().pending_requests, 24);
 
     let start = Instant::now();
-    kill_process(pid(pool), Signal::KILL).unwrap();
+    kill(pids(pool)[0]);
     let outcomes = within(join_all(asked)).await;
     let took = start.elapsed();
     println!("24 requests ended {took:?} after their renderer was killed");
@@ -141,11 +140,6 @@ async fn kill_with_24_requests_in_flight(pool: &SessionPool, sessions: &[Session
     errors
 }
 
-/// The only renderer's process.
-fn pid(pool: &SessionPool) -> Pid {
-    Pid::from_raw(pids(pool)[0].cast_signed()).unwrap()
-}
-
 async fn the_other_renderers_sessions_go_on(mode: RendererMode, format: WireFormat) {
     let pool = pool(mode, format).renderers(2).start().await.unwrap();
     let [one, other] = [
@@ -154,8 +148,7 @@ async fn the_other_renderers_sessions_go_on(mode: RendererMode, format: WireForm
     ];
     assert_ne!(one.renderer_pid(), other.renderer_pid());
     other.send(&snapshot(&counter(6))).await.unwrap();
-    let pid = Pid::from_raw(one.renderer_pid().unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    kill(one.renderer_pid().unwrap());
     let event = within(one.next_event()).await;
     assert!(
         matches!(event, Some(SessionEvent::RendererExited(_))),
@@ -228,11 +221,11 @@ async fn one_whose_heir_holds_its_pipes_is_gone(format: WireFormat) {
     assert!(took < AT_ONCE, "{took:?}");
     assert_eq!(error.exit(), Some(Exit::Code(4)), "{error}");
     let heir = error.stderr().unwrap().strip_prefix("heir ").unwrap();
-    let heir = Pid::from_raw(heir.parse().unwrap()).unwrap();
+    let heir = heir.parse().unwrap();
     until("it was reaped", || !exists(bequeathed)).await;
     within(pool.shutdown()).await.unwrap();
     // What the renderer started is its own business.
-    kill_process(heir, Signal::KILL).unwrap();
+    kill(heir);
 }
 
 async fn its_stderr_is_kept_by_the_end_however_much_there_is(format: WireFormat) {

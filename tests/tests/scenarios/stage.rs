@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::peer::{Peer, Peers, in_memory};
-use crate::support::{RENDERER, exists};
+use crate::support::{RENDERER, exists, stop};
 
 /// Which renderer.
 #[derive(Debug, Clone, Copy)]
@@ -74,20 +74,18 @@ impl Stage {
     /// From now on nothing is answered, and no renderer starts.
     pub(crate) fn hold(&self) {
         self.held.send_replace(true);
-        self.signal(Signal::STOP);
+        for pid in &*self.started.lock().unwrap() {
+            stop(*pid);
+        }
     }
 
     /// From now on everything is answered again.
     pub(crate) fn go_on(&self) {
         self.held.send_replace(false);
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
         for pid in &*self.started.lock().unwrap() {
             let pid = Pid::from_raw(pid.cast_signed()).unwrap();
             // Those that are gone need no signal.
-            let _ = kill_process(pid, signal);
+            let _ = kill_process(pid, Signal::CONT);
         }
     }
 }

@@ -51,6 +51,24 @@ pub(crate) fn exists(pid: u32) -> bool {
     test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
 }
 
+/// Kills a process.
+pub(crate) fn kill(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let pid = Pid::from_raw(pid.cast_signed()).expect("ids are not zero");
+    kill_process(pid, Signal::KILL).expect("it is there");
+}
+
+/// Stops a child of this process. It has stopped when this returns, unless it is gone.
+pub(crate) fn stop(pid: u32) {
+    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+    let pid = Pid::from_raw(pid.cast_signed()).expect("ids are not zero");
+    if kill_process(pid, Signal::STOP).is_ok() {
+        // Whoever is to reap it still can.
+        let changes = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = waitid(WaitId::Pid(pid), changes);
+    }
+}
+
 /// The processes of a pool's renderers.
 pub(crate) fn pids(pool: &SessionPool) -> Vec<u32> {
     let renderers = pool.status().renderers;

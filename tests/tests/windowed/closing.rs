@@ -14,13 +14,12 @@ use plushie_pool::{
     SessionPool, WireFormat,
 };
 use plushie_pool_renderer::{Reader, Screen};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::display::{own, start};
 use crate::support::{
-    RENDERER, counter, exists, find, pool, scripted, shown, snapshot, until, within,
+    RENDERER, counter, exists, find, pool, scripted, shown, snapshot, stop, until, within,
 };
 
 /// Short, for renderers that are known not to heed it.
@@ -35,9 +34,9 @@ const IMPATIENT: Grace = Grace {
 async fn closes_for_certain(pool: &SessionPool, session: Session) {
     assert_eq!(pool.status().max_sessions, 1);
     let pid = session.renderer_pid().unwrap();
-    // Of a window that is not open there is no screenshot, nor an answer.
-    let screenshot = json!({"type": "screenshot", "name": "none"});
-    let mut asked = session.request(&screenshot, "screenshot_response");
+    // The renderer drops an interact without an action, and says nothing.
+    let unreadable = json!({"type": "interact"});
+    let mut asked = session.request(&unreadable, "interact_response");
     assert!((&mut asked).now_or_never().is_none());
 
     let mut first = Box::pin(session.unregister());
@@ -79,8 +78,7 @@ async fn a_renderer_that_is_stopped() {
     let session = pool.register().await.unwrap();
     session.send(&snapshot(&counter(1))).await.unwrap();
     shown(&session).await;
-    let pid = Pid::from_raw(session.renderer_pid().unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    stop(session.renderer_pid().unwrap());
     closes_for_certain(&pool, session).await;
 }
 

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use plushie_pool::{Display, ErrorKind, RendererMode, SessionEvent, SessionPool, WireFormat};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::display::own;
 use crate::sessions::opened;
-use crate::support::{LONG, counter, exists, find, pids, pool, shown, snapshot, until, within};
+use crate::support::{
+    LONG, counter, exists, find, kill, pids, pool, shown, snapshot, stop, until, within,
+};
 
 /// A pool on a display of its own.
 async fn on(display: Display, sessions: usize) -> SessionPool {
@@ -75,11 +76,6 @@ pub(crate) fn files_of(server: u32) -> Vec<File> {
     paths.sort_unstable();
     paths.dedup();
     paths.into_iter().map(File::at).collect()
-}
-
-fn kill(pid: u32) {
-    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
 }
 
 #[tokio::test]
@@ -199,7 +195,7 @@ async fn a_renderer_does_not_outlive_its_display_even_if_it_does_not_notice() {
         let pool = on(display, 1).await;
         let session = pool.register().await.unwrap();
         let pid = session.renderer_pid().unwrap();
-        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::STOP).unwrap();
+        stop(pid);
         kill(pool.status().display.unwrap().pid);
         let error = ended(&session).await;
         assert_eq!(error.kind(), ErrorKind::Display, "{error}");

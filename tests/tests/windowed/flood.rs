@@ -1,11 +1,10 @@
 //! What idle windows say without end is taken off the renderer's hands, and does not pile up.
 
 use plushie_pool::{Display, RendererMode, SessionEvent, WireFormat};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::display::own;
-use crate::support::{counter, find, pool, snapshot, until, within};
+use crate::support::{counter, find, kill, pool, snapshot, until, within};
 
 #[tokio::test]
 async fn what_an_idle_window_repeats_is_counted_and_not_kept() {
@@ -32,8 +31,7 @@ async fn what_an_idle_window_repeats_is_counted_and_not_kept() {
         .await
         .unwrap();
 
-    let pid = Pid::from_raw(session.renderer_pid().unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    kill(session.renderer_pid().unwrap());
     let mut statuses = Vec::new();
     let end = loop {
         match within(session.next_event()).await {

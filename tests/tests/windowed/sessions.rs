@@ -7,7 +7,7 @@ use plushie_pool::{
 use serde_json::{Value, json};
 
 use crate::display::start;
-use crate::support::{click, counter, find, in_both_formats, pool, show, snapshot};
+use crate::support::{click, counter, find, in_both_formats, kill, pool, show, snapshot};
 
 async fn windowed(format: WireFormat, sessions: usize) -> Option<SessionPool> {
     let builder = pool(RendererMode::Windowed, format).max_sessions(sessions);
@@ -92,9 +92,7 @@ async fn a_window_that_is_killed_takes_no_other_with_it(format: WireFormat) {
         pool.register().await.unwrap(),
         pool.register().await.unwrap(),
     );
-    let pid = i32::try_from(killed.renderer_pid().unwrap()).unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    kill(killed.renderer_pid().unwrap());
     let last = loop {
         match killed.next_event().await {
             Some(SessionEvent::RendererExited(error)) => break error,

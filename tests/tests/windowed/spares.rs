@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
 use plushie_pool::{Display, ErrorKind, RendererMode, SessionPool, WireFormat};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::display::start;
-use crate::support::{counter, pool, shown, snapshot, until, within};
+use crate::support::{counter, kill, pool, shown, snapshot, stop, until, within};
 
 async fn warm(sessions: usize, spares: usize) -> Option<SessionPool> {
     let builder = pool(RendererMode::Windowed, WireFormat::Msgpack)
@@ -24,10 +23,6 @@ fn spares(pool: &SessionPool) -> Vec<u32> {
         .filter(|renderer| renderer.served == 0)
         .map(|renderer| renderer.pid.unwrap())
         .collect()
-}
-
-fn signal(pid: u32, signal: Signal) {
-    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
 
 #[tokio::test]
@@ -69,7 +64,7 @@ async fn a_spare_that_died_is_given_to_nobody() {
         until("there are two", || spares(&pool).len() == 2).await;
         let dead = spares(&pool);
         for pid in &dead {
-            signal(*pid, Signal::KILL);
+            kill(*pid);
         }
         // At once: the pool may or may not have noticed.
         let session = within(pool.register()).await.unwrap();
@@ -89,7 +84,7 @@ async fn a_spare_that_no_longer_answers_is_given_to_nobody() {
         return;
     };
     let stuck = spares(&pool)[0];
-    signal(stuck, Signal::STOP);
+    stop(stuck);
     let session = within(pool.register()).await.unwrap();
     assert_ne!(session.renderer_pid(), Some(stuck));
     assert_eq!(pool.status().sessions, 1);
