@@ -10,6 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
@@ -56,6 +58,7 @@ fn what_cannot_be_run_is_told_as_by_a_shell() {
 
 #[test]
 fn signals_go_to_the_command_and_its_end_is_the_end() {
+    have_children_heed_interrupts();
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let script = r"trap 'echo caught; exit 5' TERM INT HUP
             echo ready; while true; do sleep 0.01; done";
@@ -78,6 +81,7 @@ fn signals_go_to_the_command_and_its_end_is_the_end() {
 
 #[test]
 fn an_interrupt_by_a_process_goes_to_the_command_whoever_is_in_the_foreground() {
+    have_children_heed_interrupts();
     let script = "trap 'echo caught; exit 5' INT; echo ready; while true; do sleep 0.01; done";
     let mut run = pool(&["run", "--", "sh", "-c", script])
         .stdout(Stdio::piped())
@@ -437,6 +441,14 @@ fn a_scraper_is_answered() {
     assert!(scrape("GET /no HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert!(scrape("POST / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     serve.end();
+}
+
+/// What runs in the background of a shell ignores interrupts and hands that on; a handler it does
+/// not hand on. This process goes on to end by them.
+fn have_children_heed_interrupts() {
+    use signal_hook::consts::SIGINT;
+    let always = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, always).unwrap();
 }
 
 fn pool(args: &[&str]) -> Command {
