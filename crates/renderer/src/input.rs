@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::handshake::READ;
 use crate::reader::Reader;
-use crate::renderer::{CarryOut, Shared};
+use crate::shared::{CarryOut, Shared};
 
 /// A renderer's output while it is read.
 #[derive(Debug)]

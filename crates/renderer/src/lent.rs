@@ -25,7 +25,7 @@ use rustix::io::Errno;
 
 use crate::handshake::READ;
 use crate::input::Source;
-use crate::renderer::{CarryOut, Shared};
+use crate::shared::{CarryOut, Shared};
 use crate::turns::Lending;
 
 /// What a caller needs to wait for the renderer, and to be told that it is not to any more.

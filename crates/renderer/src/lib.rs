@@ -30,6 +30,7 @@ mod output;
 mod process;
 mod reader;
 mod renderer;
+mod shared;
 mod socket;
 mod stderr;
 mod supervise;

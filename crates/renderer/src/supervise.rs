@@ -12,7 +12,8 @@ use crate::connector::{Connection, Connector, Launch};
 use crate::handshake;
 use crate::input::Source;
 use crate::process::{Grace, Process};
-use crate::renderer::{End, Identity, Observer, Renderer, Shared};
+use crate::renderer::{End, Identity, Observer, Renderer};
+use crate::shared::Shared;
 use crate::stderr::StderrTail;
 
 /// How long after the end of one sign of life the others are waited for: output that is still
