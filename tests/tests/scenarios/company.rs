@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::thread;
@@ -27,6 +28,7 @@ in_both_formats! {
     a_renderer_that_dies_is_noticed_by_all
     threads_and_tasks_get_their_own
     a_slow_renderer_leaves_the_executor_to_others
+    a_request_that_takes_long_leaves_the_executor_to_others
     the_last_waker_of_a_task_may_go_anywhere
     who_gives_up_may_have_been_the_last_to_know_a_task
 }
@@ -214,6 +216,37 @@ async fn a_slow_renderer_leaves_the_executor_to_others(format: WireFormat) {
     select(pin!(asking), pin!(bystander)).await;
     // Thousands in each pause, or one if the thread is kept for it.
     assert!(turns > 10 * settled, "{turns}");
+}
+
+/// Whoever waits for what is not answered does not read all the while what another gets, who
+/// waits on a thread.
+async fn a_request_that_takes_long_leaves_the_executor_to_others(format: WireFormat) {
+    const REQUESTS: usize = 2000;
+    let (_pool, [unanswered, other]) = pair(format, &["take 1", "serve"]).await;
+    let query = query();
+    let mut asked = unanswered.request(&query, "query_response");
+    assert!((&mut asked).now_or_never().is_none());
+    let replies = Arc::new(AtomicUsize::new(0));
+    let count = replies.clone();
+    let asking = thread::spawn(move || {
+        for _ in 0..REQUESTS {
+            let reply = other.request(&query, "query_response").wait_for(LONG);
+            reply.expect("it should long have come").unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let settled = REQUESTS / 2;
+    let mut turns = 0;
+    let bystander = async {
+        while !asking.is_finished() {
+            tokio::task::yield_now().await;
+            turns += usize::from(replies.load(Ordering::SeqCst) > settled);
+        }
+    };
+    select(asked, pin!(bystander)).await;
+    asking.join().unwrap();
+    // One for each reply if this thread reads them, many if it does not.
+    assert!(turns > 3 * settled, "{turns}");
 }
 
 /// A task that holds a request and is held by nothing but a waker, which another request has.
