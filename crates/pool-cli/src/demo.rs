@@ -6,15 +6,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use futures::future::join_all;
-use plushie_pool::{
-    Builder, Display, RendererMode, RendererStatus, SessionPool, Status, WireFormat,
-};
+use plushie_pool::{Builder, RendererMode, RendererStatus, SessionPool, Status};
 use tokio::runtime;
 
 use crate::counter::Counter;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::renderer;
+use crate::renderer_options::RendererOptions;
 use crate::report::{self, Report, SessionReport};
 
 /// Run a small counter app in several sessions at once, and check all that the renderer answers
@@ -26,19 +24,8 @@ use crate::report::{self, Report, SessionReport};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ENVIRONMENT)]
 pub(crate) struct Demo {
-    /// mock (everything but drawing), headless (draws into memory) or windowed (real windows,
-    /// each with a renderer of its own) [default: mock]
-    #[arg(long)]
-    mode: Option<RendererMode>,
-
-    /// How messages are written: msgpack or json [default: msgpack]
-    #[arg(long)]
-    format: Option<WireFormat>,
-
-    /// What windows are shown on: auto (the display that is there, else a weston or an Xvfb
-    /// that is started), inherit (the one that is there), weston, xvfb or none [default: auto]
-    #[arg(long)]
-    display: Option<Display>,
+    #[command(flatten)]
+    renderer: RendererOptions,
 
     /// How many sessions to run at once [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -47,11 +34,6 @@ pub(crate) struct Demo {
     /// How often each session clicks its button
     #[arg(long, value_name = "N", default_value_t = 10)]
     clicks: u32,
-
-    /// The renderer's binary [default: the renderer inside this command, if it is built with
-    /// one, else the one that is found as plushie's SDKs do]
-    #[arg(long, value_name = "PATH")]
-    renderer: Option<PathBuf>,
 
     /// Where to save what each session shows at the end, as s1.png, s2.png, ...; not in mock
     /// mode, which draws nothing
@@ -92,20 +74,11 @@ impl Demo {
     }
 
     fn pool(&self) -> Result<Builder, Failure> {
-        let mut pool = SessionPool::builder().with_env();
-        if let Some(mode) = self.mode {
-            pool = pool.mode(mode);
-        }
-        if let Some(format) = self.format {
-            pool = pool.format(format);
-        }
-        if let Some(display) = self.display {
-            pool = pool.display(display);
-        }
-        if let Some(sessions) = self.sessions {
-            pool = pool.max_sessions(sessions.into());
-        }
-        renderer::choose(pool, self.renderer.as_deref())
+        let pool = self.renderer.builder()?;
+        Ok(match self.sessions {
+            Some(sessions) => pool.max_sessions(sessions.into()),
+            None => pool,
+        })
     }
 
     async fn in_sessions(&self, pool: &SessionPool) -> Result<Report, Failure> {

@@ -18,6 +18,7 @@ mod passing;
 mod pool_options;
 mod progress;
 mod renderer;
+mod renderer_options;
 mod report;
 mod run;
 mod screenshot;

@@ -95,6 +95,19 @@ fn an_interrupt_by_a_process_goes_to_the_command_whoever_is_in_the_foreground() 
 }
 
 #[test]
+fn windows_are_shown_where_it_was_said_and_kept_ready() {
+    // With nothing to show windows on, the one that is to be ready beforehand cannot be.
+    let windowed = ["run", "--mode", "windowed", "--display", "none"];
+    let spared = pool(&windowed).args(["--warm", "1", "--", "true"]).output();
+    let spared = spared.unwrap();
+    assert_eq!(spared.status.code(), Some(1), "{spared:?}");
+    let error = text(&spared.stderr);
+    assert!(error.contains("is there a display?"), "{error}");
+    let unasked = pool(&windowed).args(["--", "true"]).output().unwrap();
+    assert_eq!(unasked.status.code(), Some(0), "{unasked:?}");
+}
+
+#[test]
 fn the_exit_code_does_not_depend_on_who_listens() {
     let full = || {
         std::fs::File::options()
