@@ -12,6 +12,7 @@ use plushie_pool::SessionPool;
 use plushie_pool_server::{Listen, Report, Server, ServerConfig, Token};
 
 use crate::failure::{Failure, say};
+use crate::logging::Logging;
 use crate::passing::Signals;
 use crate::pool_options::{ENVIRONMENT, PoolOptions};
 
@@ -33,6 +34,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
 
+    #[command(flatten)]
+    logging: Logging,
+
     /// Print no summary
     #[arg(long, short)]
     quiet: bool,
@@ -44,6 +48,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(&self) -> ExitCode {
+        self.logging.begin();
         match self.in_a_pool() {
             Ok(status) => exit_code(status),
             Err(failure) => failure.report(),

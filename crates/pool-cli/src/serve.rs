@@ -15,6 +15,7 @@ use plushie_pool::SessionPool;
 use plushie_pool_server::{Listen, Server, ServerConfig, Token};
 
 use crate::failure::Failure;
+use crate::logging::Logging;
 use crate::pool_options::PoolOptions;
 
 /// Serve a pool on a socket that speaks the renderer's own protocol
@@ -30,6 +31,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     socket: SocketOptions,
+
+    #[command(flatten)]
+    logging: Logging,
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +66,7 @@ Environment, where no option says otherwise:
 
 impl Serve {
     pub(crate) fn run(&self) -> ExitCode {
+        self.logging.begin();
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),

@@ -108,6 +108,30 @@ fn windows_are_shown_where_it_was_said_and_kept_ready() {
 }
 
 #[test]
+fn what_happens_is_told_as_was_asked_and_the_token_never() {
+    let script = r#"echo "$PLUSHIE_TOKEN"; "$0" status
+        PLUSHIE_TOKEN="no$PLUSHIE_TOKEN" "$0" status 2>/dev/null; true"#;
+    let said = |level: &[&str]| {
+        let mut run = pool(&["run"]);
+        run.args(level)
+            .args(["--", "sh", "-c", script, env!("CARGO_BIN_EXE_plushie-pool")]);
+        let output = run.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let token = text(&output.stdout).lines().next().unwrap().to_owned();
+        let said = text(&output.stderr);
+        assert!(token.len() > 20 && !said.contains(&token), "{said}");
+        said
+    };
+    let refused = "cut off a client";
+    for level in [&[][..], &["--log", "trace"]] {
+        let said = said(level);
+        assert!(said.contains(refused), "{said}");
+        assert_eq!(said.contains("renderer ready"), !level.is_empty(), "{said}");
+    }
+    assert!(!said(&["--log", "off"]).contains(refused));
+}
+
+#[test]
 fn the_exit_code_does_not_depend_on_who_listens() {
     let full = || {
         std::fs::File::options()
