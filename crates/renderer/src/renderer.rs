@@ -101,7 +101,7 @@ impl Renderer {
     ///
     /// # Errors
     ///
-    /// As [`Link::open`].
+    /// As [`Link::open`](plushie_pool_core::link::Link::open).
     pub fn open(&self, session: SessionId) -> Result<(), Error> {
         self.shared.link().open(session)
     }
@@ -176,7 +176,7 @@ impl Renderer {
     ///
     /// # Errors
     ///
-    /// As [`Link::submit`].
+    /// As [`Link::submit`](plushie_pool_core::link::Link::submit).
     pub fn submit(
         &self,
         session: SessionId,
@@ -204,7 +204,8 @@ impl Renderer {
         submitted
     }
 
-    /// Nobody waits for a submission any more: see [`Link::cancel`].
+    /// Nobody waits for a submission any more: see
+    /// [`Link::cancel`](plushie_pool_core::link::Link::cancel).
     pub fn cancel(&self, session: SessionId, request: RequestId, completed: &mut Completed) {
         // Its completion is dropped under the link's lock, and shall find nobody to wake.
         completed.give_up();
@@ -212,14 +213,14 @@ impl Renderer {
             .with_link(|link, effects| link.cancel(session, request, effects));
     }
 
-    /// Closes a session: see [`Link::close`].
+    /// Closes a session: see [`Link::close`](plushie_pool_core::link::Link::close).
     pub fn close(&self, session: SessionId, completion: Option<Completion>) {
         let now = Instant::now();
         self.shared
             .with_link(|link, effects| link.close(session, completion, now, effects));
     }
 
-    /// The session's owner is gone: see [`Link::forget`].
+    /// The session's owner is gone: see [`Link::forget`](plushie_pool_core::link::Link::forget).
     pub fn forget(&self, session: SessionId) {
         let now = Instant::now();
         let unconfirmed = self
@@ -231,7 +232,7 @@ impl Renderer {
         }
     }
 
-    /// The session's next event: see [`Link::poll_event`].
+    /// The session's next event: see [`Link::poll_event`](plushie_pool_core::link::Link::poll_event).
     pub fn poll_event(
         &self,
         session: SessionId,
