@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 
 #[derive(Debug, clap::Args)]
@@ -13,11 +14,15 @@ pub(crate) struct Logging {
 }
 
 impl Logging {
-    /// Begins to tell it. To be called once.
-    pub(crate) fn begin(&self) {
+    /// Begins to tell it, until what this returns is dropped. To be called once.
+    pub(crate) fn begin(&self) -> WorkerGuard {
+        // On a thread of its own: if nobody reads standard error, lines are lost, and clients
+        // do not wait.
+        let (writer, guard) = NonBlocking::new(io::stderr());
         tracing_subscriber::fmt()
             .with_max_level(self.log)
-            .with_writer(io::stderr)
+            .with_writer(writer)
             .init();
+        guard
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(&self) -> ExitCode {
-        self.logging.begin();
+        let _logging = self.logging.begin();
         match self.in_a_pool() {
             Ok(status) => exit_code(status),
             Err(failure) => failure.report(),

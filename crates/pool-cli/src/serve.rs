@@ -66,7 +66,7 @@ Environment, where no option says otherwise:
 
 impl Serve {
     pub(crate) fn run(&self) -> ExitCode {
-        self.logging.begin();
+        let _logging = self.logging.begin();
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),

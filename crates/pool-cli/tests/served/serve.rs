@@ -209,6 +209,24 @@ fn tcp_has_a_token_unless_told_otherwise() {
 }
 
 #[test]
+fn nobody_waits_for_those_who_read_what_is_told() {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "the one\n").unwrap();
+    let options = ["--token-file", token.path().to_str().unwrap()];
+    let mut serve = Serve::telling(&options, Stdio::piped());
+    // Each is worth a line, and all of them more than a pipe holds.
+    let settings = json!({"type": "settings", "settings": {"protocol_version": 1, "token": "?"}});
+    for _ in 0..1000 {
+        let mut refused = serve.client();
+        ask(&mut refused, &settings);
+        assert_eq!(refused.read_line(&mut String::new()).unwrap(), 0);
+    }
+    let output = serve.pool(&["status"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serve.end();
+}
+
+#[test]
 fn a_scraper_is_answered() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "from a file\nand no more\n").unwrap();
@@ -259,9 +277,15 @@ struct Serve {
 
 impl Serve {
     fn start(options: &[&str]) -> Self {
+        Self::telling(options, Stdio::inherit())
+    }
+
+    /// Tells what happens there.
+    fn telling(options: &[&str], stderr: Stdio) -> Self {
         let mut process = pool(&["serve"])
             .args(options)
             .stdout(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
