@@ -8,12 +8,9 @@ mod run;
 mod serve;
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Output, Stdio};
+use std::process::Output;
 
-use rustix::process::{Signal, kill_process};
-
-use support::{pid, pool, text};
+use support::{Serve, pool, text};
 
 #[test]
 fn messages_say_what_was_asked_for() {
@@ -36,17 +33,10 @@ fn messages_say_what_was_asked_for() {
         assert!(error.contains(says), "{error}");
     }
     let base = tempfile::tempdir().unwrap();
-    let mut serve = pool(&["serve", "--listen", "rel.sock"])
-        .current_dir(base.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut out = BufReader::new(serve.stdout.take().unwrap());
-    out.read_line(&mut line).unwrap();
-    assert!(line.starts_with("PLUSHIE_SOCKET=/"), "{line}");
-    kill_process(pid(&serve), Signal::TERM).unwrap();
-    assert_eq!(serve.wait().unwrap().code(), Some(0));
+    let mut serve = pool(&["serve", "--listen", "rel.sock"]);
+    let mut serve = Serve::by(serve.current_dir(base.path()));
+    assert!(serve.socket.starts_with('/'), "{}", serve.socket);
+    serve.end();
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{pid, pool, pool_directories, text};
+use crate::support::{Serve, pid, pool, pool_directories, text};
 
 #[test]
 fn a_server_that_cannot_say_where_it_is_leaves_nothing() {
@@ -27,50 +27,30 @@ fn a_server_that_cannot_say_where_it_is_leaves_nothing() {
 #[test]
 fn what_a_killed_server_left_goes_with_the_next_and_what_lives_stays() {
     let base = tempfile::tempdir().unwrap();
-    let start = || {
-        let mut serve = pool(&["serve"])
-            .env("XDG_RUNTIME_DIR", base.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(serve.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let socket = line.trim().strip_prefix("PLUSHIE_SOCKET=").unwrap();
-        (serve, socket.to_owned())
-    };
-    let (mut killed, left) = start();
-    let (mut living, lives) = start();
-    killed.kill().unwrap();
-    killed.wait().unwrap();
-    assert!(Path::new(&left).exists());
-    let (mut next, _) = start();
-    assert!(!Path::new(&left).parent().unwrap().exists());
-    UnixStream::connect(lives).unwrap();
-    for server in [&mut living, &mut next] {
-        kill_process(pid(server), Signal::TERM).unwrap();
-        assert_eq!(server.wait().unwrap().code(), Some(0));
-    }
+    let start = || Serve::by(pool(&["serve"]).env("XDG_RUNTIME_DIR", base.path()));
+    let mut killed = start();
+    let mut living = start();
+    killed.process.kill().unwrap();
+    killed.process.wait().unwrap();
+    let left = Path::new(&killed.socket);
+    assert!(left.exists());
+    let mut next = start();
+    assert!(!left.parent().unwrap().exists());
+    living.client();
+    living.end();
+    next.end();
     assert_eq!(pool_directories(base.path()), 0);
 }
 
 #[test]
 fn what_is_ignored_stays_ignored() {
     let start = r#"trap '' HUP; exec "$0" serve"#;
-    let mut serve = Command::new("sh")
-        .args(["-c", start, env!("CARGO_BIN_EXE_plushie-pool")])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut out = BufReader::new(serve.stdout.take().unwrap());
-    out.read_line(&mut line).unwrap();
-    let socket = line.trim().strip_prefix("PLUSHIE_SOCKET=").unwrap();
-    kill_process(pid(&serve), Signal::HUP).unwrap();
-    let output = pool(&["status", socket]).output().unwrap();
+    let shell = ["-c", start, env!("CARGO_BIN_EXE_plushie-pool")];
+    let mut serve = Serve::by(Command::new("sh").args(shell));
+    kill_process(pid(&serve.process), Signal::HUP).unwrap();
+    let output = pool(&["status", &serve.socket]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    kill_process(pid(&serve), Signal::TERM).unwrap();
-    assert_eq!(serve.wait().unwrap().code(), Some(0));
+    serve.end();
 }
 
 #[test]
@@ -212,8 +192,10 @@ fn tcp_has_a_token_unless_told_otherwise() {
 fn nobody_waits_for_those_who_read_what_is_told() {
     let token = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(token.path(), "the one\n").unwrap();
-    let options = ["--token-file", token.path().to_str().unwrap()];
-    let mut serve = Serve::telling(&options, Stdio::piped());
+    let token = token.path().to_str().unwrap();
+    let mut serve = pool(&["serve", "--token-file", token]);
+    let mut serve = Serve::by(serve.stderr(Stdio::piped()));
+    serve.reads_token();
     // Each is worth a line, and all of them more than a pipe holds.
     let settings = json!({"type": "settings", "settings": {"protocol_version": 1, "token": "?"}});
     for _ in 0..1000 {
@@ -265,77 +247,6 @@ fn a_scraper_is_answered() {
     assert!(scrape("GET /no HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert!(scrape("POST / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     serve.end();
-}
-
-/// `plushie-pool serve`, which has said where it is.
-struct Serve {
-    process: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-    socket: String,
-    token: String,
-}
-
-impl Serve {
-    fn start(options: &[&str]) -> Self {
-        Self::telling(options, Stdio::inherit())
-    }
-
-    /// Tells what happens there.
-    fn telling(options: &[&str], stderr: Stdio) -> Self {
-        let mut process = pool(&["serve"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut serve = Self {
-            process,
-            lines,
-            socket: String::new(),
-            token: String::new(),
-        };
-        let line = serve.line();
-        serve.socket = line.strip_prefix("PLUSHIE_SOCKET=").unwrap().to_owned();
-        let guarded = options.contains(&"--token-file")
-            || options.contains(&"--listen") && !options.contains(&"--no-token");
-        if guarded {
-            let line = serve.line();
-            serve.token = line.strip_prefix("PLUSHIE_TOKEN=").unwrap().to_owned();
-        }
-        serve
-    }
-
-    fn line(&mut self) -> String {
-        self.lines.next().unwrap().unwrap()
-    }
-
-    fn pool(&self, args: &[&str]) -> Command {
-        let mut command = pool(args);
-        command.env("PLUSHIE_SOCKET", &self.socket);
-        if !self.token.is_empty() {
-            command.env("PLUSHIE_TOKEN", &self.token);
-        }
-        command
-    }
-
-    fn client(&self) -> BufReader<UnixStream> {
-        BufReader::new(UnixStream::connect(&self.socket).unwrap())
-    }
-
-    fn end(&mut self) {
-        kill_process(pid(&self.process), Signal::TERM).unwrap();
-        assert_eq!(self.process.wait().unwrap().code(), Some(0));
-        assert!(!Path::new(&self.socket).exists());
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        // Of no effect on one that has ended.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 fn ask(client: &mut BufReader<UnixStream>, message: &Value) -> Value {
