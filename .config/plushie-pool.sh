@@ -2,6 +2,8 @@
 # A setup script for cargo-nextest: starts a pool, tells the tests where it is, and ends it after
 # the run, however that ends.
 set -eu
+# Inside `plushie-pool run` there is one already.
+[ -z "${PLUSHIE_SOCKET:-}" ] || exit 0
 nextest=$PPID
 dir=$(mktemp -d)
 : >"$dir/pool"

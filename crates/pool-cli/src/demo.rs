@@ -10,7 +10,7 @@ use plushie_pool::{Builder, RendererMode, RendererStatus, SessionPool, Status};
 use tokio::runtime;
 
 use crate::counter::Counter;
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 use crate::progress::Progress;
 use crate::renderer_options::RendererOptions;
 use crate::report::{self, Report, SessionReport};
@@ -91,10 +91,10 @@ impl Demo {
         } = pool.status();
         self.prepare_screenshots(&mode)?;
 
-        eprintln!(
+        say(&format!(
             "{mode} mode over {format}, sessions: {sessions}, clicks in each: {}",
             self.clicks
-        );
+        ));
         let progress = Progress::of_clicks(self.clicks, sessions);
         let start = Instant::now();
         let all = (0..sessions).map(|_| self.in_session(pool, &progress));

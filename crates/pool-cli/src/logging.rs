@@ -22,6 +22,8 @@ impl Logging {
         tracing_subscriber::fmt()
             .with_max_level(self.log)
             .with_writer(writer)
+            // It would tell them there, too.
+            .log_internal_errors(false)
             .init();
         guard
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use plushie_pool::{RendererStatus, SessionId};
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 
 pub(crate) struct Report {
     sessions: Vec<SessionReport>,
@@ -46,10 +46,12 @@ pub(crate) fn publish(outcome: &Result<Report, Failure>, as_json: bool) -> ExitC
     };
     let failed = error(outcome);
     if let Some((error, _)) = &failed {
-        eprintln!("error: {error}");
+        say(&format!("error: {error}"));
     }
     if let Err(error) = io::stdout().write_all(text.as_bytes()) {
-        eprintln!("error: cannot write the result to standard output: {error}");
+        say(&format!(
+            "error: cannot write the result to standard output: {error}"
+        ));
         return ExitCode::FAILURE;
     }
     failed.map_or(ExitCode::SUCCESS, |(_, exit_code)| exit_code)

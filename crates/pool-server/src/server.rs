@@ -105,7 +105,7 @@ impl Server {
         let scraped = config.metrics.map(listen_for_scrapers).transpose()?;
         let metrics = scraped.as_ref().map(|(_, address)| *address);
         let desk = Arc::new(Desk {
-            ledger: Ledger::new(),
+            ledger: Ledger::new(pool.status().max_sessions),
             address: bound.address(),
             since: Instant::now(),
             pool,

@@ -93,6 +93,7 @@ struct Book {
     served: u64,
     open: usize,
     most: usize,
+    places: usize,
     waits: u64,
     failures: u64,
     latency: Histogram<u64>,
@@ -121,7 +122,8 @@ const A_WAIT: Duration = Duration::from_millis(100);
 const HOUR: u64 = 60 * 60 * 1_000_000;
 
 impl Ledger {
-    pub(crate) fn new() -> Self {
+    /// Of a pool that has so many places.
+    pub(crate) fn new(places: usize) -> Self {
         let latency = Histogram::new_with_bounds(1, HOUR, 3);
         Self(Mutex::new(Book {
             clients: BTreeMap::new(),
@@ -130,6 +132,7 @@ impl Ledger {
             served: 0,
             open: 0,
             most: 0,
+            places,
             waits: 0,
             failures: 0,
             latency: latency.expect("the bounds make sense"),
@@ -250,7 +253,9 @@ impl Gauge for Page {
                 held.open = Some((session, renderer_pid));
                 book.served += 1;
                 book.open += 1;
-                book.most = book.most.max(book.open);
+                // The next may have a place before the last is known to have left it.
+                let at_once = book.open.min(book.places);
+                book.most = book.most.max(at_once);
                 book.waits += u64::from(waited > A_WAIT);
             }
         });

@@ -129,8 +129,7 @@ impl ChildProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        #[cfg(target_os = "linux")]
-        die_with_this_thread(&mut command);
+        of_its_own(&mut command);
         command
     }
 
@@ -222,9 +221,18 @@ fn reader(stdout: ChildStdout) -> io::Result<Reader> {
     Ok(Reader::stream(stdout))
 }
 
+/// Leaves the child to the pool alone: it hears of no interrupt that is typed at a terminal, which
+/// the host may survive, and ends with the thread that starts it, where the system sees to that.
+pub(crate) fn of_its_own(command: &mut Command) {
+    #[cfg(unix)]
+    command.process_group(0);
+    #[cfg(target_os = "linux")]
+    die_with_this_thread(command);
+}
+
 /// Has the system kill the child when the thread that starts it ends.
 #[cfg(target_os = "linux")]
-pub(crate) fn die_with_this_thread(command: &mut Command) {
+fn die_with_this_thread(command: &mut Command) {
     use rustix::io::Errno;
     use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 

@@ -1,5 +1,6 @@
 //! One connection and its session ids.
 
+use futures::future::join_all;
 use plushie_pool::RendererMode;
 use plushie_pool_tests::wire::Format;
 use serde_json::json;
@@ -31,6 +32,21 @@ async fn each_id_is_a_session_in_every_mode_and_both_formats() {
             until("all is back", || server.pool().status().sessions == 0).await;
         }
     }
+}
+
+#[tokio::test]
+async fn one_place_has_one_session_at_once_however_fast_it_changes_hands() {
+    let server = served(pool().max_sessions(1)).await;
+    let clients = (0..8).map(async |_| {
+        for _ in 0..20 {
+            let mut client = admitted(&server, Format::Json).await;
+            assert!(shown(&mut client, "").await.is_null());
+        }
+    });
+    within(join_all(clients)).await;
+    until("all is back", || server.stats().sessions == 0).await;
+    let stats = server.stats();
+    assert_eq!((stats.sessions_served, stats.most_sessions), (160, 1));
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! `plushie-pool run`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
 use crate::support::{pid, pool, pool_directories, text};
 
@@ -90,6 +90,33 @@ fn an_interrupt_by_a_process_goes_to_the_command_whoever_is_in_the_foreground() 
 }
 
 #[test]
+fn an_interrupt_that_the_command_survives_ends_no_renderer() {
+    have_children_heed_interrupts();
+    let script = r#"trap '' INT; echo ready; read line; "$0" status"#;
+    let mut run = pool(&["run", "--quiet", "--", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_plushie-pool"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(run.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    // As a terminal does it, to all that run in the foreground.
+    kill_process_group(pid(&run), Signal::INT).unwrap();
+    drop(run.stdin.take());
+    let mut status = String::new();
+    out.read_to_string(&mut status).unwrap();
+    assert!(
+        status.contains("(launched: 1, died by themselves: 0)"),
+        "{status}"
+    );
+    assert!(run.wait().unwrap().success());
+}
+
+#[test]
 fn windows_are_shown_where_it_was_said_and_kept_ready() {
     // With nothing to show windows on, the one that is to be ready beforehand cannot be.
     let windowed = ["run", "--mode", "windowed", "--display", "none"];
@@ -138,6 +165,12 @@ fn the_exit_code_does_not_depend_on_who_listens() {
     assert_eq!(run.stderr(full()).status().unwrap().code(), Some(3));
     let mut run = pool(&["run", "--", "/no/such/command"]);
     assert_eq!(run.stderr(full()).status().unwrap().code(), Some(127));
+    for level in ["debug", "trace"] {
+        let (reader, gone) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut run = pool(&["run", "--log", level, "--", "sh", "-c", "exit 3"]);
+        assert_eq!(run.stderr(gone).status().unwrap().code(), Some(3));
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Which display there is, or can be had.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use plushie_pool_core::{Error, ErrorKind};
 
 use super::Display;
-use super::server::Program;
+use super::server::{Program, accepts};
 use crate::discovery::is_program;
 
 /// The variables that name a display to a renderer.
@@ -35,31 +35,81 @@ pub(super) fn choose(
     display: Display,
     var: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Source, Error> {
-    let there = || {
-        let named = |name: &str| var(name).is_some_and(|value| !value.is_empty());
-        NATIVE || NAMES.iter().any(|name| named(name))
+    let own = |program: Program| {
+        let path = in_path(program, var);
+        let missing = || format!("{} is not in PATH", program.name());
+        path.map(|path| Source::Own(program, path))
+            .ok_or_else(missing)
     };
-    let own = |program: Program| Some(Source::Own(program, in_path(program, var)?));
-    let (found, missing) = match display {
+    let found = match display {
         Display::None => return Ok(Source::Nowhere),
-        Display::Inherit => (
-            there().then_some(Source::Theirs),
-            "neither DISPLAY nor WAYLAND_DISPLAY is set",
-        ),
-        Display::Weston => (own(Program::Weston), "weston is not in PATH"),
-        Display::Xvfb => (own(Program::Xvfb), "Xvfb is not in PATH"),
-        Display::Auto => (
-            there()
-                .then_some(Source::Theirs)
-                .or_else(|| own(Program::Weston))
-                .or_else(|| own(Program::Xvfb)),
-            "neither DISPLAY nor WAYLAND_DISPLAY is set, and neither weston nor Xvfb is in PATH",
-        ),
+        Display::Inherit => theirs(var),
+        Display::Weston => own(Program::Weston),
+        Display::Xvfb => own(Program::Xvfb),
+        Display::Auto => theirs(var).or_else(|absent| {
+            let own = own(Program::Weston).or_else(|_| own(Program::Xvfb));
+            own.map_err(|_| format!("{absent}, and neither weston nor Xvfb is in PATH"))
+        }),
     };
-    found.ok_or_else(|| {
+    found.map_err(|missing| {
         let message = format!("there is no display for the windows: {missing}");
         Error::new(ErrorKind::Display, message).with_hint(packages(display))
     })
+}
+
+/// The display that is there, or why there is none. What is set may be left over from one that is
+/// gone.
+fn theirs(var: &dyn Fn(&str) -> Option<OsString>) -> Result<Source, String> {
+    if NATIVE {
+        return Ok(Source::Theirs);
+    }
+    let set = |name: &str| var(name).filter(|value| !value.is_empty());
+    // A renderer tries the first that is set, and no other.
+    let Some((name, value)) = NAMES
+        .into_iter()
+        .find_map(|name| set(name).map(|value| (name, value)))
+    else {
+        return Err("neither DISPLAY nor WAYLAND_DISPLAY is set".to_owned());
+    };
+    let runtime = || PathBuf::from(set("XDG_RUNTIME_DIR").unwrap_or_default());
+    let answers = match name {
+        "WAYLAND_DISPLAY" => accepts(&runtime().join(&value)),
+        "DISPLAY" => {
+            local_x(&value).is_none_or(|socket| accepts(&socket) || accepts_abstract(&socket))
+        }
+        _ => true,
+    };
+    if answers {
+        return Ok(Source::Theirs);
+    }
+    let absent = format!("{name} is {}, where nobody answers", value.display());
+    tracing::debug!("{absent}");
+    Err(absent)
+}
+
+/// The socket of an X display on this machine.
+fn local_x(display: &OsStr) -> Option<PathBuf> {
+    let number = display.to_str()?.strip_prefix(':')?;
+    let number = number.split('.').next()?;
+    Some(format!("/tmp/.X11-unix/X{number}").into())
+}
+
+/// Where X listens, too, and may be found if its files are out of sight, as in a container.
+#[cfg(target_os = "linux")]
+fn accepts_abstract(socket: &Path) -> bool {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::net::{SocketAddr, UnixStream};
+
+    let address = SocketAddr::from_abstract_name(socket.as_os_str().as_bytes());
+    address
+        .and_then(|address| UnixStream::connect_addr(&address))
+        .is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accepts_abstract(_: &Path) -> bool {
+    false
 }
 
 fn in_path(program: Program, var: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
@@ -93,6 +143,7 @@ fn packages(display: Display) -> String {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -134,11 +185,19 @@ mod tests {
     fn what_is_there_comes_before_weston_and_weston_before_xvfb() {
         use Program::{Weston, Xvfb};
         let both = [Xvfb, Weston];
-        for named in NAMES {
-            assert_eq!(
-                chosen(Display::Auto, &[(named, "x")], &both).unwrap(),
-                "theirs"
-            );
+        let runtime = tempfile::tempdir().expect("temporary folders can be made");
+        let socket = runtime.path().join("wayland-7");
+        let _listener = UnixListener::bind(&socket).expect("it is ours");
+        let runtime = ("XDG_RUNTIME_DIR", runtime.path().to_str().expect("it is"));
+        for named in [
+            ("WAYLAND_DISPLAY", "wayland-7"),
+            ("WAYLAND_DISPLAY", socket.to_str().expect("it is")),
+            ("WAYLAND_SOCKET", "7"),
+            // What is elsewhere is not asked.
+            ("DISPLAY", "elsewhere:7"),
+        ] {
+            let chosen = chosen(Display::Auto, &[named, runtime], &both);
+            assert_eq!(chosen.unwrap(), "theirs");
         }
         assert_eq!(chosen(Display::Auto, &[], &both).unwrap(), "weston");
         // Set to nothing is not set.
@@ -149,7 +208,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_taken_whatever_is_there() {
         let both = [Program::Xvfb, Program::Weston];
-        let there = [("DISPLAY", ":0")];
+        let there = [("DISPLAY", "elsewhere:0")];
         for (display, expected) in [
             (Display::Weston, "weston"),
             (Display::Xvfb, "Xvfb"),
@@ -157,6 +216,22 @@ mod tests {
             (Display::Inherit, "theirs"),
         ] {
             assert_eq!(chosen(display, &there, &both).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_display_that_is_gone_is_not_there() {
+        for (name, value) in [("DISPLAY", ":9753.0"), ("WAYLAND_DISPLAY", "wayland-7")] {
+            let left_over = [(name, value)];
+            assert_eq!(
+                chosen(Display::Auto, &left_over, &[Program::Xvfb]).unwrap(),
+                "Xvfb"
+            );
+            for display in [Display::Auto, Display::Inherit] {
+                let error = chosen(display, &left_over, &[]).unwrap_err();
+                let says = format!("{name} is {value}, where nobody answers");
+                assert!(error.to_string().contains(&says), "{error}");
+            }
         }
     }
 

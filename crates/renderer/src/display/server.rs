@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,8 +103,7 @@ impl Program {
                 Self::Xvfb => Stdio::piped(),
             })
             .stderr(Stdio::piped());
-        #[cfg(target_os = "linux")]
-        crate::child::die_with_this_thread(&mut command);
+        crate::child::of_its_own(&mut command);
         command
     }
 
@@ -303,11 +302,11 @@ async fn attend(
 }
 
 #[cfg(unix)]
-fn accepts(socket: &PathBuf) -> bool {
+pub(super) fn accepts(socket: &Path) -> bool {
     std::os::unix::net::UnixStream::connect(socket).is_ok()
 }
 
 #[cfg(not(unix))]
-fn accepts(_: &PathBuf) -> bool {
+pub(super) fn accepts(_: &Path) -> bool {
     false
 }
