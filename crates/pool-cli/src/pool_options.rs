@@ -32,7 +32,8 @@ Environment, where no option says otherwise:
 
 impl PoolOptions {
     pub(crate) fn builder(&self) -> Result<Builder, Failure> {
-        let pool = self.renderer.builder()?;
+        // The command may survive an interrupt, and goes on to need it.
+        let pool = self.renderer.builder()?.own_process_groups();
         let pool = pool.renderers(self.renderers.into()).warm(self.warm.into());
         Ok(match self.max_sessions {
             Some(sessions) => pool.max_sessions(sessions.into()),

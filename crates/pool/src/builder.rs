@@ -39,6 +39,7 @@ pub struct Builder {
     renderer: Option<PathBuf>,
     renderer_args: Vec<OsString>,
     renderer_env: Vec<(OsString, OsString)>,
+    own_process_groups: bool,
     connector: Option<Arc<dyn Connector>>,
     settings: Option<Arc<AppSettings>>,
     max_sessions: usize,
@@ -68,6 +69,7 @@ impl Builder {
             renderer: None,
             renderer_args: Vec::new(),
             renderer_env: Vec::new(),
+            own_process_groups: false,
             connector: None,
             settings: None,
             max_sessions: 8,
@@ -108,6 +110,15 @@ impl Builder {
     /// pool's own that concern a renderer: display, locale, graphics drivers, `RUST_LOG`.
     pub fn renderer_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.renderer_env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives each renderer, and a display of the pool's own, a process group of its own, on
+    /// Unix: they hear of no interrupt that is typed at a terminal, for a host that survives
+    /// them. By default they are in the host's group, as a test runner that kills it expects;
+    /// with this they still end with the host.
+    pub fn own_process_groups(mut self) -> Self {
+        self.own_process_groups = true;
         self
     }
 
@@ -459,7 +470,10 @@ impl Builder {
             let own = self.renderer_env.iter().rev().find(|(own, _)| own == name);
             own.map_or_else(|| env::var_os(name), |(_, value)| Some(value.clone()))
         })?;
-        let screen = screen.size(width, height).patience(self.launch_timeout);
+        let mut screen = screen.size(width, height).patience(self.launch_timeout);
+        if self.own_process_groups {
+            screen = screen.own_process_group();
+        }
         Ok(Some(Arc::new(screen)))
     }
 
@@ -472,6 +486,9 @@ impl Builder {
             .prefix_args(std::mem::take(&mut self.renderer_args));
         for (name, value) in std::mem::take(&mut self.renderer_env) {
             process = process.env(name, value);
+        }
+        if self.own_process_groups {
+            process = process.own_process_group();
         }
         Ok(process)
     }

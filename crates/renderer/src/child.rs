@@ -39,6 +39,7 @@ pub struct ChildProcess {
     args: Vec<OsString>,
     additions: Environment,
     screen: Option<Arc<Screen>>,
+    own_process_group: bool,
 }
 
 impl ChildProcess {
@@ -53,6 +54,7 @@ impl ChildProcess {
             args: Vec::new(),
             additions: Environment::default(),
             screen: None,
+            own_process_group: false,
         }
     }
 
@@ -95,22 +97,18 @@ impl ChildProcess {
         self
     }
 
+    /// Gives each renderer a process group of its own, on Unix: it hears of no interrupt that is
+    /// typed at a terminal, for a host that survives them; and what kills the host's group, as a
+    /// test runner does, leaves it to end with its host.
+    #[must_use]
+    pub fn own_process_group(mut self) -> Self {
+        self.own_process_group = true;
+        self
+    }
+
     /// The program's path.
     pub fn program(&self) -> &Path {
         &self.program
-    }
-
-    async fn spawn(&self, launch: &Launch, display: Option<&Server>) -> io::Result<Child> {
-        let mut command = self.command(launch, display);
-        for _ in 0..BUSY_RETRIES {
-            match command.spawn() {
-                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                }
-                result => return result,
-            }
-        }
-        command.spawn()
     }
 
     fn command(&self, launch: &Launch, display: Option<&Server>) -> Command {
@@ -129,7 +127,7 @@ impl ChildProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        of_its_own(&mut command);
+        tie_to_host(&mut command, self.own_process_group);
         command
     }
 
@@ -192,8 +190,8 @@ impl Connector for ChildProcess {
             Some(screen) => screen.server().await?,
             None => None,
         };
-        let mut child = self
-            .spawn(launch, display.as_deref())
+        let mut command = self.command(launch, display.as_deref());
+        let mut child = spawn(&mut command)
             .await
             .map_err(|error| self.launch_error(&error))?;
         let stdin = child.stdin.take().expect("stdin was asked to be a pipe");
@@ -211,6 +209,19 @@ impl Connector for ChildProcess {
     }
 }
 
+/// Starts a process, once nobody has its program open for writing.
+pub(crate) async fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..BUSY_RETRIES {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+    command.spawn()
+}
+
 #[cfg(unix)]
 fn reader(stdout: ChildStdout) -> io::Result<Reader> {
     Reader::descriptor(stdout.into_owned_fd()?)
@@ -221,11 +232,13 @@ fn reader(stdout: ChildStdout) -> io::Result<Reader> {
     Ok(Reader::stream(stdout))
 }
 
-/// Leaves the child to the pool alone: it hears of no interrupt that is typed at a terminal, which
-/// the host may survive, and ends with the thread that starts it, where the system sees to that.
-pub(crate) fn of_its_own(command: &mut Command) {
+/// Has the child end with the thread that starts it, where the system sees to that, and not
+/// necessarily with the process group of that.
+pub(crate) fn tie_to_host(command: &mut Command, own_process_group: bool) {
     #[cfg(unix)]
-    command.process_group(0);
+    if own_process_group {
+        command.process_group(0);
+    }
     #[cfg(target_os = "linux")]
     die_with_this_thread(command);
 }

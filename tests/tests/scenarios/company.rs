@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join, join_all, select};
@@ -215,16 +216,17 @@ async fn a_slow_renderer_leaves_the_executor_to_others(format: WireFormat) {
     };
     select(pin!(asking), pin!(bystander)).await;
     // Thousands in each pause, or one if the thread is kept for it.
-    assert!(turns > 10 * settled, "{turns}");
+    assert!(turns > 2 * settled, "{turns}");
 }
 
 /// Whoever waits for what is not answered does not read all the while what another gets, who
 /// waits on a thread.
 async fn a_request_that_takes_long_leaves_the_executor_to_others(format: WireFormat) {
-    const REQUESTS: usize = 2000;
+    const REQUESTS: usize = 500;
     let (_pool, [unanswered, other]) = pair(format, &["take 1", "serve"]).await;
     let query = query();
-    let mut asked = unanswered.request(&query, "query_response");
+    let asked = unanswered.request(&query, "query_response");
+    let mut asked = asked.timeout(Duration::MAX);
     assert!((&mut asked).now_or_never().is_none());
     let replies = Arc::new(AtomicUsize::new(0));
     let count = replies.clone();

@@ -103,6 +103,12 @@ impl Peer {
         message
     }
 
+    /// As [`say`](Self::say), but the pool may not listen any more: false then.
+    pub(crate) async fn offer(&mut self, message: &Value) -> bool {
+        let frame = self.wire.frame(message);
+        within(self.stream.write_all(&frame)).await.is_ok()
+    }
+
     pub(crate) async fn say(&mut self, message: &Value) {
         let frame = self.wire.frame(message);
         self.print(&frame).await;
@@ -129,10 +135,7 @@ impl Peer {
 
     /// Answers a message as a renderer would, `data` being what was asked for.
     pub(crate) async fn answer(&mut self, message: &Value, data: Value) {
-        for mut answer in wire::answers(message) {
-            if answer["type"] == "query_response" {
-                answer["data"] = data.clone();
-            }
+        for answer in answers(message, &data) {
             self.say(&answer).await;
         }
     }
@@ -150,4 +153,15 @@ impl Peer {
 /// A request whose answer the peer chooses.
 pub(crate) fn query() -> Value {
     json!({"type": "query", "target": "find", "selector": {}})
+}
+
+/// What a renderer answers to a message, `data` being what was asked for.
+pub(crate) fn answers(message: &Value, data: &Value) -> Vec<Value> {
+    let mut answers = wire::answers(message);
+    for answer in &mut answers {
+        if answer["type"] == "query_response" {
+            answer["data"] = data.clone();
+        }
+    }
+    answers
 }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::peer::{Peer, Peers, in_memory};
+use crate::peer::{Peer, Peers, answers, in_memory};
 use crate::support::{RENDERER, exists, stop};
 
 /// Which renderer.
@@ -164,7 +164,11 @@ async fn play(mut peer: Peer, mut held: watch::Receiver<bool>) {
             Some(count) => json!({"props": {"content": count}}),
             None => Value::Null,
         };
-        peer.answer(&message, found).await;
+        for answer in answers(&message, &found) {
+            if !peer.offer(&answer).await {
+                return;
+            }
+        }
         if message["type"] == "reset" {
             counts.remove(&session);
         }

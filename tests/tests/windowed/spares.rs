@@ -1,6 +1,7 @@
 //! Renderers kept ready for sessions to come.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
@@ -108,8 +109,13 @@ async fn there_are_never_more_than_max_sessions_and_none_serves_twice() {
     let most = std::thread::scope(|scope| {
         let counter = scope.spawn(|| {
             let mut most = 0;
+            let mut before = HashSet::new();
             while !over.load(Ordering::Relaxed) {
-                most = most.max(marked(MARK));
+                // It takes its time to look. Those that were there before and still are were
+                // there together.
+                let now = marked(MARK);
+                most = most.max(before.intersection(&now).count());
+                before = now;
             }
             most
         });
@@ -137,20 +143,21 @@ async fn there_are_never_more_than_max_sessions_and_none_serves_twice() {
         assert_eq!(different.len(), pids.len(), "one served twice");
         counter.join().unwrap()
     });
-    assert_eq!(most, SESSIONS);
+    assert!(most <= SESSIONS, "{most}");
     within(pool.shutdown()).await.unwrap();
-    assert_eq!(marked(MARK), 0);
+    assert!(marked(MARK).is_empty());
 }
 
-/// How many processes have this argument.
-fn marked(mark: &str) -> usize {
+/// The processes that have this argument.
+fn marked(mark: &str) -> HashSet<OsString> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let has_it = |entry: &std::fs::DirEntry| {
         let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let mut arguments = arguments.split(|byte| *byte == 0);
         arguments.any(|argument| argument == mark.as_bytes())
     };
-    processes.filter(has_it).count()
+    let processes = processes.filter(has_it);
+    processes.map(|process| process.file_name()).collect()
 }
 
 #[tokio::test]

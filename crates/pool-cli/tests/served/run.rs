@@ -53,7 +53,7 @@ fn what_cannot_be_run_is_told_as_by_a_shell() {
 
 #[test]
 fn signals_go_to_the_command_and_its_end_is_the_end() {
-    have_children_heed_interrupts();
+    have_children_heed_signals();
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let script = r"trap 'echo caught; exit 5' TERM INT HUP
             echo ready; while true; do sleep 0.01; done";
@@ -76,7 +76,7 @@ fn signals_go_to_the_command_and_its_end_is_the_end() {
 
 #[test]
 fn an_interrupt_by_a_process_goes_to_the_command_whoever_is_in_the_foreground() {
-    have_children_heed_interrupts();
+    have_children_heed_signals();
     let script = "trap 'echo caught; exit 5' INT; echo ready; while true; do sleep 0.01; done";
     let mut run = pool(&["run", "--", "sh", "-c", script])
         .stdout(Stdio::piped())
@@ -91,7 +91,7 @@ fn an_interrupt_by_a_process_goes_to_the_command_whoever_is_in_the_foreground() 
 
 #[test]
 fn an_interrupt_that_the_command_survives_ends_no_renderer() {
-    have_children_heed_interrupts();
+    have_children_heed_signals();
     let script = r#"trap '' INT; echo ready; read line; "$0" status"#;
     let mut run = pool(&["run", "--quiet", "--", "sh", "-c", script])
         .arg(env!("CARGO_BIN_EXE_plushie-pool"))
@@ -216,6 +216,8 @@ fn nothing_outlives_a_run_that_is_killed() {
                 .collect::<Vec<_>>()
         })
         .collect();
+    // The command and the renderer.
+    assert!(children.len() >= 2, "{children:?}");
     run.kill().unwrap();
     assert_eq!(run.wait().unwrap().signal(), Some(9));
     // The command sees the end of its input, the renderer the end of its parent.
@@ -228,12 +230,15 @@ fn nothing_outlives_a_run_that_is_killed() {
     }
 }
 
-/// What runs in the background of a shell ignores interrupts and hands that on; a handler it does
-/// not hand on. This process goes on to end by them.
-fn have_children_heed_interrupts() {
-    use signal_hook::consts::SIGINT;
+/// What runs in the background of a shell, or under `nohup`, ignores signals and hands that on; a
+/// handler it does not hand on. This process goes on to end by them.
+fn have_children_heed_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT};
     let always = Arc::new(AtomicBool::new(true));
-    signal_hook::flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, always).unwrap();
+    for signal in [SIGHUP, SIGINT] {
+        let ends = signal_hook::flag::register_conditional_shutdown;
+        ends(signal, 128 + signal, always.clone()).unwrap();
+    }
 }
 
 /// The renderer that a summary names has been reaped.

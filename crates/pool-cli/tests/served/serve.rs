@@ -206,6 +206,11 @@ fn nobody_waits_for_those_who_read_what_is_told() {
     let output = serve.pool(&["status"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     serve.end();
+    let mut told = String::new();
+    let mut stderr = serve.process.stderr.take().unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    assert!(told.contains("cut off a client"), "{told}");
+    assert!(!told.contains("the one"), "{told}");
 }
 
 #[test]

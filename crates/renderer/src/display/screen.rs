@@ -18,6 +18,7 @@ pub struct Screen {
     source: Source,
     size: (u32, u32),
     patience: Duration,
+    own_process_group: bool,
     state: Mutex<State>,
     /// Held by whoever starts or stops the server.
     changing: tokio::sync::Mutex<()>,
@@ -40,6 +41,7 @@ impl Screen {
             source: search::choose(display, &var)?,
             size: (1280, 1024),
             patience: Duration::from_secs(30),
+            own_process_group: false,
             state: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         })
@@ -56,6 +58,14 @@ impl Screen {
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Gives one of its own a process group of its own: see
+    /// [`ChildProcess::own_process_group`](crate::ChildProcess::own_process_group).
+    #[must_use]
+    pub fn own_process_group(mut self) -> Self {
+        self.own_process_group = true;
         self
     }
 
@@ -97,7 +107,14 @@ impl Screen {
             Some(server) => server.stop().await,
             None => {}
         }
-        let server = Server::start(*program, path, self.size, self.patience).await?;
+        let server = Server::start(
+            *program,
+            path,
+            self.size,
+            self.patience,
+            self.own_process_group,
+        )
+        .await?;
         self.state().server = Some(server.clone());
         Ok(Some(server))
     }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::janitor::Janitor;
+use crate::child::{spawn, tie_to_host};
 use crate::{Environment, Grace, Process};
 
 /// The display servers there are.
@@ -103,7 +104,6 @@ impl Program {
                 Self::Xvfb => Stdio::piped(),
             })
             .stderr(Stdio::piped());
-        crate::child::of_its_own(&mut command);
         command
     }
 
@@ -153,6 +153,7 @@ impl Server {
         path: &Path,
         size: (u32, u32),
         patience: Duration,
+        own_process_group: bool,
     ) -> Result<Arc<Self>, Error> {
         let since = Instant::now();
         let too_long = |what: &str| {
@@ -162,7 +163,9 @@ impl Server {
         let janitor = timeout(patience, Janitor::start()).await;
         let mut janitor = janitor.map_err(|_| too_long("no directory for the display"))??;
         let directory = janitor.directory().to_owned();
-        let mut child = match program.command(path, size, &directory).spawn() {
+        let mut command = program.command(path, size, &directory);
+        tie_to_host(&mut command, own_process_group);
+        let mut child = match spawn(&mut command).await {
             Ok(child) => child,
             Err(error) => {
                 janitor.finish().await;
