@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use plushie_pool::{Error, ErrorKind};
@@ -112,6 +112,8 @@ fn bind(path: &Path) -> Result<UnixListener, Error> {
 }
 
 fn check_unused(path: &Path) -> Result<(), Error> {
+    // A longer one could be made, and nobody could connect to it.
+    SocketAddr::from_pathname(path).map_err(|error| failed(path, &error))?;
     let problem = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(path, &error)),

@@ -89,7 +89,13 @@ impl Builder {
         let pool = match var("PLUSHIE_SOCKET")? {
             Some(address) => {
                 let token = var("PLUSHIE_TOKEN")?;
-                SessionPool::connect(&address, token.as_deref()).await?
+                let connected = SessionPool::connect(&address, token.as_deref()).await;
+                connected.map_err(|error| {
+                    error.with_hint(
+                        "PLUSHIE_SOCKET names it, and PLUSHIE_TOKEN what it is shown; without \
+                         PLUSHIE_SOCKET there is a pool of this process's own",
+                    )
+                })?
             }
             None => self.start().await?,
         };

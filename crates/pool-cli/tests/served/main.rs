@@ -27,6 +27,14 @@ fn messages_say_what_was_asked_for() {
             &["serve", "--listen", "/nonexist/x.sock"],
             "cannot listen at /nonexist/x.sock: its directory does not exist",
         ),
+        (
+            &[
+                "serve",
+                "--listen",
+                &format!("/tmp/{}.sock", "x".repeat(110)),
+            ],
+            "SUN_LEN",
+        ),
     ] {
         let output = pool(args).output().unwrap();
         let error = text(&output.stderr);
