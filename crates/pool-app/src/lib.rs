@@ -56,6 +56,12 @@
 //! effects and queries. Ask until it is there, with [`settle`](AppSession::settle) before each
 //! time: the runtime looks for finished tasks only when a message comes.
 //!
+//! # What is no error
+//!
+//! plushie's runtime survives a panic of `update` or `view`, and goes on with what the app showed
+//! before: only standard error tells, so look at what is shown. An interact whose selector finds
+//! nothing has a response without events, from the renderer itself.
+//!
 //! Works on Unix: plushie's runtime connects to a socket, and gets a private one.
 
 #![cfg(unix)]

@@ -55,7 +55,6 @@
 //! - No renderer outlives its pool, nor the process the pool is in, however that ends.
 //! - A pool belongs to no runtime: it may be made in one test and used in the next, kept in a
 //!   `static`, or used without async, see the feature `blocking`.
-//!
 //! - Whatever would talk to a renderer of its own can run on a session, as a stream
 //!   ([`Session::into_io`]) or through a server (the crate `plushie-pool-server` and the command
 //!   `plushie-pool run`), whose sessions [`SessionPool::shared`] uses where there is one.
