@@ -249,11 +249,11 @@ async fn ended(session: &plushie_pool::Session) -> plushie_pool::Error {
 async fn a_renderer_without_a_display_fails_the_session_with_what_it_said() {
     let builder = || pool(RendererMode::Windowed, WireFormat::Msgpack).max_sessions(1);
     let none = builder().display(Display::None);
-    // Nobody listens there.
+    // Nobody listens there, which is not known before the renderer tries.
     let dead = builder()
         .display(Display::Inherit)
         .renderer_env("WAYLAND_DISPLAY", "")
-        .renderer_env("DISPLAY", ":54321");
+        .renderer_env("DISPLAY", "localhost:5432");
     for pool in [none, dead] {
         let pool = pool.start().await.unwrap();
         for _ in 0..2 {
@@ -290,6 +290,13 @@ async fn a_display_that_cannot_be_had_is_known_before_anything_is_started() {
     for word in ["apt-get install weston", "dnf", "pacman", "macOS"] {
         assert!(error.contains(word), "{error}");
     }
+    let gone = builder().renderer_env("DISPLAY", ":54321");
+    let error = gone.display(Display::Inherit).start().await.unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("DISPLAY is :54321, where nobody answers"),
+        "{error}"
+    );
     // Nobody else needs one.
     let mock = builder().mode(RendererMode::Mock).start().await.unwrap();
     mock.register().await.unwrap();
