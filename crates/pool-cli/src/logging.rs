@@ -16,14 +16,12 @@ pub(crate) struct Logging {
 impl Logging {
     /// Begins to tell it, until what this returns is dropped. To be called once.
     pub(crate) fn begin(&self) -> WorkerGuard {
-        // On a thread of its own: if nobody reads standard error, lines are lost, and clients
-        // do not wait.
+        // On a thread of its own: if nobody reads standard error, or it is closed, lines are
+        // lost, and clients do not wait.
         let (writer, guard) = NonBlocking::new(io::stderr());
         tracing_subscriber::fmt()
             .with_max_level(self.log)
             .with_writer(writer)
-            // It would tell them there, too.
-            .log_internal_errors(false)
             .init();
         guard
     }

@@ -232,8 +232,8 @@ fn reader(stdout: ChildStdout) -> io::Result<Reader> {
     Ok(Reader::stream(stdout))
 }
 
-/// Has the child end with the thread that starts it, where the system sees to that, and not
-/// necessarily with the process group of that.
+/// Has the child end with the thread that starts it, where the system sees to that, and with that
+/// thread's process group, unless it is to have its own.
 pub(crate) fn tie_to_host(command: &mut Command, own_process_group: bool) {
     #[cfg(unix)]
     if own_process_group {

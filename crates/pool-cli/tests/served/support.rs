@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -90,7 +91,11 @@ impl Serve {
     }
 
     pub(crate) fn client(&self) -> BufReader<UnixStream> {
-        BufReader::new(UnixStream::connect(&self.socket).unwrap())
+        let stream = UnixStream::connect(&self.socket).unwrap();
+        // Longer than anything here takes on any machine.
+        let patience = Some(Duration::from_secs(60));
+        stream.set_read_timeout(patience).unwrap();
+        BufReader::new(stream)
     }
 
     pub(crate) fn end(&mut self) {
