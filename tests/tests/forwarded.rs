@@ -115,7 +115,7 @@ fn pixels_are_bytes_where_there_are_bytes() {
 fn credentials_go_no_further_however_deep_they_lie() {
     let message = json!({
         "type": "window_op", "token": "secret", "payload": {
-            "token": "secret", "token_sha256": "secret", "title": "t",
+            "token": "secret", "token_sha256": "secret", "pool_mode": "secret", "title": "t",
             "settings": [{"token": {"a": "secret"}, "size": 1}],
         },
     });
@@ -132,6 +132,39 @@ fn credentials_go_no_further_however_deep_they_lie() {
             let arrived: Value = decode_payload(to, &payload(to, &frame)).unwrap();
             assert_eq!(arrived, expected);
         }
+    }
+}
+
+#[test]
+fn texts_are_put_into_the_settings_and_nowhere_else() {
+    let message = json!({
+        "type": "settings", "a": 1, "settings": {"a": 2, "deep": {"settings": {"a": 3}}},
+        "list": [{"settings": {}}],
+    });
+    let expected = json!({
+        "type": "settings", "session": "new", "id": "~1", "a": 1,
+        "settings": {"a": "in", "b": "too", "deep": {"settings": {"a": 3}}},
+        "list": [{"settings": {}}],
+    });
+    let entries = [("a", "in"), ("b", "too")];
+    for from in FORMATS {
+        for to in FORMATS {
+            let sent = written(from, &message);
+            let shown = Forwarded::new(from, &sent).with_in_settings(&entries);
+            let frame = to.encode(HEADER, &shown).unwrap();
+            let arrived: Value = decode_payload(to, &payload(to, &frame)).unwrap();
+            assert_eq!(arrived, expected);
+        }
+    }
+    for other in [
+        json!({"type": "settings"}),
+        json!({"type": "x", "settings": "none"}),
+    ] {
+        let sent = written(FORMATS[0], &other);
+        let shown = Forwarded::new(FORMATS[0], &sent).with_in_settings(&entries);
+        let frame = FORMATS[1].encode(HEADER, &shown).unwrap();
+        let arrived: Value = decode_payload(FORMATS[1], &payload(FORMATS[1], &frame)).unwrap();
+        assert_eq!(arrived.get("settings"), other.get("settings"));
     }
 }
 

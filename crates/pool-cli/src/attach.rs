@@ -7,14 +7,12 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 
-use bytes::BytesMut;
-use plushie_pool::core::{Header, decode_payload};
-use plushie_pool::{Address, Transport};
-use plushie_pool_transport_json::Json;
-use plushie_pool_transport_msgpack::Msgpack;
-use serde_json::Value;
+use bytes::{Bytes, BytesMut};
+use plushie_pool::core::{Forwarded, Header};
+use plushie_pool::{Address, RendererMode, Transport};
 
 use crate::failure::Failure;
+use crate::first_answer::{FirstAnswer, transport_of};
 use crate::streams::{self, Streams};
 
 /// Be a renderer on standard input and output, with the sessions of a served pool
@@ -24,8 +22,9 @@ use crate::streams::{self, Streams};
 /// script that does this, unless it is set already.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Attach {
-    /// The arguments of a renderer. --mock and --headless have to agree with
-    /// PLUSHIE_TEST_BACKEND, if that is set; all others are up to the server
+    /// The arguments of a renderer. --mock, --headless, or any others without these (windowed)
+    /// choose the pool; the rest is up to the server. With none at all, and no
+    /// PLUSHIE_TEST_BACKEND, the pool is that of the server's --mode
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }
@@ -42,7 +41,6 @@ impl Attach {
     }
 
     fn attach(&self) -> Result<(), Failure> {
-        self.check_mode()?;
         let address: Address = env::var("PLUSHIE_SOCKET")
             .map_err(|_| Failure::Usage("PLUSHIE_SOCKET does not say where the server is"))?
             .parse()?;
@@ -51,69 +49,67 @@ impl Attach {
             problem: error.to_string(),
         };
         let streams = streams::connect(&address, None).map_err(failed)?;
-        forward(streams, env::var("PLUSHIE_TOKEN").ok()).map_err(failed)
+        let token = env::var("PLUSHIE_TOKEN").ok();
+        let token = token.map(|token| ("token", token));
+        let mode = self.mode().map(|mode| ("pool_mode", mode.to_string()));
+        forward(streams, token.into_iter().chain(mode).collect()).map_err(failed)
     }
 
-    /// A test that asks for pixels would pass where nothing is drawn.
-    fn check_mode(&self) -> Result<(), Failure> {
-        let Ok(served) = env::var("PLUSHIE_TEST_BACKEND") else {
-            return Ok(());
-        };
-        let asked = match () {
-            () if self.arguments.iter().any(|argument| argument == "--mock") => "mock",
-            () if self
-                .arguments
-                .iter()
-                .any(|argument| argument == "--headless") =>
-            {
-                "headless"
-            }
-            () => "windowed",
-        };
-        if asked == served {
-            return Ok(());
+    /// What a renderer with these arguments would do: one without `--mock` and `--headless` shows
+    /// windows. None where there is nothing that speaks of a renderer at all.
+    fn mode(&self) -> Option<RendererMode> {
+        let has = |flag: &str| self.arguments.iter().any(|argument| argument == flag);
+        let stands_in = || env::var_os("PLUSHIE_TEST_BACKEND").is_some();
+        match () {
+            () if has("--mock") => Some(RendererMode::Mock),
+            () if has("--headless") => Some(RendererMode::Headless),
+            () if self.arguments.is_empty() && !stands_in() => None,
+            () => Some(RendererMode::Windowed),
         }
-        Err(Failure::OtherMode { asked, served })
     }
 }
 
+/// What is added to the client's settings.
+type Additions = Vec<(&'static str, String)>;
+
 /// Until either side ends, which ends the process and with it the other.
-fn forward((mut reader, mut writer): Streams, token: Option<String>) -> io::Result<()> {
+fn forward((mut reader, mut writer): Streams, additions: Additions) -> io::Result<()> {
     let (ended, end) = mpsc::channel();
     let other = ended.clone();
     thread::spawn(move || {
         let mut input = io::stdin().lock();
         let sent =
-            greet(&mut input, &mut writer, token).and_then(|()| copy(&mut input, &mut writer));
+            greet(&mut input, &mut writer, &additions).and_then(|()| copy(&mut input, &mut writer));
         // Nobody listens any more if the other side ended first.
         let _ = ended.send(sent);
     });
     thread::spawn(move || {
-        let _ = other.send(copy(&mut reader, &mut io::stdout().lock()));
+        let _ = other.send(answer(&mut reader, &mut io::stdout().lock()));
     });
     end.recv().unwrap_or(Ok(()))
 }
 
-/// Sends on the first message, with the token in it, and what was read behind it. One that is
-/// not understood goes on as it is: the server says what is wrong with it.
-fn greet(input: &mut impl Read, writer: &mut impl Write, token: Option<String>) -> io::Result<()> {
-    let Some(token) = token else {
+/// Sends on the first message, with `additions` in its settings, and what was read behind it. One
+/// that is not understood goes on as it is: the server says what is wrong with it.
+fn greet(
+    input: &mut impl Read,
+    writer: &mut impl Write,
+    additions: &[(&str, String)],
+) -> io::Result<()> {
+    if additions.is_empty() {
         return Ok(());
-    };
+    }
     let mut read = BytesMut::new();
     let mut chunk = vec![0; READ];
     loop {
         let count = input.read(&mut chunk)?;
         read.extend_from_slice(&chunk[..count]);
-        let transport: &dyn Transport = match read.first() {
-            Some(b'{') => &Json,
-            _ => &Msgpack,
-        };
+        let transport = transport_of(&read);
         let mut rest = read.clone();
         match transport.decoder().decode(&mut rest) {
             Ok(None) if count > 0 => {}
             Ok(Some(payload)) => {
-                let shown = with_token(transport, &payload, token);
+                let shown = with_settings(transport, &payload, additions);
                 let whole = read.len() - rest.len();
                 writer.write_all(shown.as_deref().unwrap_or(&read[..whole]))?;
                 writer.write_all(&rest)?;
@@ -127,27 +123,52 @@ fn greet(input: &mut impl Read, writer: &mut impl Write, token: Option<String>) 
     }
 }
 
-fn with_token(transport: &dyn Transport, payload: &[u8], token: String) -> Option<Vec<u8>> {
-    let mut message: Value = decode_payload(transport, payload).ok()?;
-    message
-        .get_mut("settings")?
-        .as_object_mut()?
-        .insert("token".to_owned(), token.into());
-    // The header brings it.
-    let session = message.as_object_mut()?.remove("session");
+fn with_settings(
+    transport: &dyn Transport,
+    payload: &[u8],
+    additions: &[(&str, String)],
+) -> Option<Bytes> {
+    let entries: Vec<_> = additions
+        .iter()
+        .map(|(key, text)| (*key, text.as_str()))
+        .collect();
+    let session = transport.envelope(payload).ok()?.session;
     let header = Header {
-        session: session.as_ref().and_then(Value::as_str).unwrap_or_default(),
+        session: &session,
         id: None,
     };
-    Some(transport.encode(header, &message).ok()?.to_vec())
+    let message = Forwarded::new(transport, payload)
+        .keeping_id()
+        .with_in_settings(&entries);
+    transport.encode(header, &message).ok()
+}
+
+/// Passes on what the server says. A refusal is an error, after the client has been told.
+fn answer(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut first = FirstAnswer::default();
+    copy_heard(from, to, |bytes| first.hear(bytes))?;
+    first
+        .refusal()
+        .map_or(Ok(()), |message| Err(io::Error::other(message)))
 }
 
 fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    copy_heard(from, to, |_| {})
+}
+
+fn copy_heard(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    mut hear: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let mut chunk = vec![0; READ];
     loop {
         match from.read(&mut chunk)? {
             0 => return Ok(()),
-            count => to.write_all(&chunk[..count])?,
+            count => {
+                hear(&chunk[..count]);
+                to.write_all(&chunk[..count])?;
+            }
         }
         to.flush()?;
     }

@@ -74,7 +74,7 @@ impl Demo {
     }
 
     fn pool(&self) -> Result<Builder, Failure> {
-        let pool = self.renderer.builder()?;
+        let pool = self.renderer.builder(SessionPool::builder())?;
         Ok(match self.sessions {
             Some(sessions) => pool.max_sessions(sessions.into()),
             None => pool,

@@ -41,11 +41,6 @@ pub(crate) enum Failure {
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
 
-    #[error(
-        "PLUSHIE_BINARY_PATH leads to a pool in {served} mode, not {asked}: give it --mode {asked}"
-    )]
-    OtherMode { asked: &'static str, served: String },
-
     #[error("ended by signal {0} before there was a pool")]
     Interrupted(i32),
 
@@ -87,7 +82,7 @@ impl Failure {
     /// As a shell has it for a command that cannot be run; 2 if the command line or the environment has to change, as with what clap refuses.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::OtherMode { .. } => ExitCode::from(2),
+            Self::Usage(_) => ExitCode::from(2),
             Self::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ExitCode::from(127)
             }

@@ -14,6 +14,7 @@ mod counter;
 mod demo;
 mod doctor;
 mod failure;
+mod first_answer;
 mod logging;
 mod passing;
 mod pool_options;

@@ -1,16 +1,26 @@
-//! The pool that several commands start, as the command line describes it.
+//! The pools that several commands start, as the command line describes them.
 
-use plushie_pool::Builder;
+use std::env;
+
+use plushie_pool::{Builder, Error, ErrorKind, PoolSet, RendererMode, SessionPool};
+use plushie_pool_server::ServerConfig;
 
 use crate::failure::Failure;
 use crate::renderer_options::RendererOptions;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PoolOptions {
     #[command(flatten)]
     renderer: RendererOptions,
 
-    /// How many sessions may be open at once; whoever wants more waits [default: 8]
+    /// The modes that clients may ask for, with commas between. The pool of --mode starts at once
+    /// and is for clients that ask for none; each other one starts when it is first asked for
+    /// [default: all]
+    #[arg(long, value_name = "MODES", value_delimiter = ',')]
+    modes: Vec<RendererMode>,
+
+    /// How many sessions may be open at once in each mode; a client that wants more waits
+    /// [default: 512; in windowed mode 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     max_sessions: Option<u16>,
 
@@ -30,14 +40,88 @@ Environment, where no option says otherwise:
   PLUSHIE_TEST_MAX_SESSIONS  --max-sessions
   PLUSHIE_TEST_TIMEOUT       a factor for all timeouts";
 
+/// How many sessions one renderer has at once by default, where it serves many.
+const SESSIONS: usize = 512;
+
+/// How many windows there are by default, each with a renderer of its own.
+const WINDOWS: usize = 8;
+
 impl PoolOptions {
-    pub(crate) fn builder(&self) -> Result<Builder, Failure> {
+    /// Starts the pool of the default mode; those of the others start when they are asked for.
+    pub(crate) fn start(
+        &self,
+    ) -> Result<impl Future<Output = Result<PoolSet, Error>> + use<>, Failure> {
+        let modes = self.modes();
+        let default = self.default_mode(&modes)?;
+        let options = self.clone();
+        Ok(PoolSet::start(default, modes, move |mode| {
+            options.builder(mode).map_err(|failure| match failure {
+                Failure::Pool(error) => error,
+                other => Error::new(ErrorKind::Config, other.to_string()),
+            })
+        }))
+    }
+
+    /// How the server of these pools treats its clients: one alone may have all sessions of a
+    /// pool.
+    pub(crate) fn server_config(pools: &PoolSet) -> ServerConfig {
+        let mut config = ServerConfig::default();
+        let sessions = pools.default_pool().status().max_sessions;
+        config.max_sessions_per_client = sessions.max(SESSIONS);
+        config
+    }
+
+    fn modes(&self) -> Vec<RendererMode> {
+        match &self.modes[..] {
+            [] => RendererMode::ALL
+                .into_iter()
+                .filter(|mode| mode.is_compiled_in())
+                .collect(),
+            modes => modes.to_vec(),
+        }
+    }
+
+    fn default_mode(&self, modes: &[RendererMode]) -> Result<RendererMode, Failure> {
+        let (mode, named_by) = match (self.renderer.mode, env::var_os("PLUSHIE_TEST_BACKEND")) {
+            (Some(mode), _) => (mode, "--mode"),
+            (None, Some(name)) => (mode_named(&name.to_string_lossy())?, "PLUSHIE_TEST_BACKEND"),
+            (None, None) => {
+                let usual = RendererMode::default();
+                let first = modes.first().copied().unwrap_or_default();
+                let mode = if modes.contains(&usual) { usual } else { first };
+                return Ok(mode);
+            }
+        };
+        if modes.contains(&mode) {
+            return Ok(mode);
+        }
+        let message = format!("{named_by} is {mode}, which is not one of --modes");
+        let hint = "it is the mode of clients that ask for none: name it there too, or choose \
+                    another";
+        Err(Error::new(ErrorKind::Config, message)
+            .with_hint(hint)
+            .into())
+    }
+
+    fn builder(&self, mode: RendererMode) -> Result<Builder, Failure> {
+        let sessions = match mode {
+            RendererMode::Windowed => WINDOWS,
+            _ => SESSIONS,
+        };
+        let pool = SessionPool::builder().max_sessions(sessions);
         // The command may survive an interrupt, and goes on to need it.
-        let pool = self.renderer.builder()?.own_process_groups();
+        let pool = self.renderer.builder(pool)?.own_process_groups();
         let pool = pool.renderers(self.renderers.into()).warm(self.warm.into());
         Ok(match self.max_sessions {
             Some(sessions) => pool.max_sessions(sessions.into()),
             None => pool,
         })
     }
+}
+
+fn mode_named(name: &str) -> Result<RendererMode, Error> {
+    name.parse().map_err(|error: Error| {
+        let message = format!("PLUSHIE_TEST_BACKEND: {error}");
+        Error::new(ErrorKind::Config, message)
+    })
 }

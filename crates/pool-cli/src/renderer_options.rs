@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use plushie_pool::{Builder, Display, RendererMode, SessionPool, WireFormat};
+use plushie_pool::{Builder, Display, RendererMode, WireFormat};
 
 use crate::failure::Failure;
 use crate::renderer;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RendererOptions {
     /// mock (everything but drawing), headless (draws into memory) or windowed (real windows,
     /// each with a renderer of its own) [default: mock]
     #[arg(long)]
-    mode: Option<RendererMode>,
+    pub(crate) mode: Option<RendererMode>,
 
     /// How messages are written between pool and renderer: msgpack or json [default: msgpack]
     #[arg(long)]
@@ -30,9 +30,9 @@ pub(crate) struct RendererOptions {
 }
 
 impl RendererOptions {
-    /// A pool on it, the rest as the environment has it.
-    pub(crate) fn builder(&self) -> Result<Builder, Failure> {
-        let mut pool = SessionPool::builder().with_env();
+    /// A pool on it, the rest as the environment has it, or else as `pool` is described.
+    pub(crate) fn builder(&self, pool: Builder) -> Result<Builder, Failure> {
+        let mut pool = pool.with_env();
         if let Some(mode) = self.mode {
             pool = pool.mode(mode);
         }

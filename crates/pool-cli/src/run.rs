@@ -8,8 +8,8 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use plushie_pool::SessionPool;
-use plushie_pool_server::{Listen, Report, Server, ServerConfig, Token};
+use plushie_pool::PoolSet;
+use plushie_pool_server::{Listen, PoolReport, Report, Server, Token};
 
 use crate::failure::{Failure, say};
 use crate::logging::Logging;
@@ -20,8 +20,8 @@ use crate::pool_options::{ENVIRONMENT, PoolOptions};
 ///
 /// The command finds the pool by PLUSHIE_SOCKET and PLUSHIE_TOKEN, as the plushie SDKs and
 /// SessionPool::shared() do; PLUSHIE_TEST_BACKEND and PLUSHIE_TEST_MAX_SESSIONS tell it what the
-/// pool is. PLUSHIE_BINARY_PATH, unless it is set, leads whatever starts a renderer to the pool
-/// too. Signals are passed on to it. At the end the pool is ended, a summary printed on
+/// pool of --mode is. PLUSHIE_BINARY_PATH, unless it is set, leads whatever starts a renderer to
+/// the pool of the mode that the renderer is started in. Signals are passed on to it. At the end the pool is ended, a summary printed on
 /// standard error, and the command's exit code returned, or 128 and the number of the signal
 /// that ended it.
 #[derive(Debug, clap::Args)]
@@ -58,9 +58,9 @@ impl Run {
     fn in_a_pool(&self) -> Result<ExitStatus, Failure> {
         // Before there is anything that a signal could leave behind.
         let signals = Signals::listen()?;
-        let pool = signals.unless_ended(self.pool.builder()?.start())?;
-        let outcome = self.with(&pool, &signals);
-        let stopped = block_on(pool.shutdown());
+        let pools = signals.unless_ended(self.pool.start()?)?;
+        let outcome = self.with(&pools, &signals);
+        let stopped = block_on(pools.shutdown());
         let status = outcome?;
         if let Err(error) = stopped {
             // What the command has found out is worth more.
@@ -69,14 +69,14 @@ impl Run {
         Ok(status)
     }
 
-    fn with(&self, pool: &SessionPool, signals: &Signals) -> Result<ExitStatus, Failure> {
+    fn with(&self, pools: &PoolSet, signals: &Signals) -> Result<ExitStatus, Failure> {
         let token = Token::random()?;
-        let mut config = ServerConfig::default();
+        let mut config = PoolOptions::server_config(pools);
         config.token = Some(token.clone());
         config.metrics = self.metrics;
-        let server = Server::start(pool.clone(), Listen::Private, config)?;
+        let server = Server::start(pools.clone(), Listen::Private, config)?;
         let start = Instant::now();
-        let outcome = self.child(pool, &server, &token, signals);
+        let outcome = self.child(&server, &token, signals);
         let time = start.elapsed();
         // Before its clients are cut off.
         let report = server.report();
@@ -90,7 +90,6 @@ impl Run {
 
     fn child(
         &self,
-        pool: &SessionPool,
         server: &Server,
         token: &Token,
         signals: &Signals,
@@ -98,7 +97,7 @@ impl Run {
         let [program, args @ ..] = &self.command[..] else {
             return Err(Failure::Usage("there is no command to run"));
         };
-        let status = pool.status();
+        let status = server.pool().status();
         let mut command = Command::new(program);
         command
             .args(args)
@@ -137,31 +136,42 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 }
 
 fn summary(report: &Report, time: Duration) -> String {
-    let Report { server, pool, .. } = report;
-    let pids: Vec<_> = pool
-        .renderers
-        .iter()
-        .filter_map(|renderer| renderer.pid)
-        .map(|pid| pid.to_string())
-        .collect();
+    let Report { server, pools, .. } = report;
     let ms = |us: u64| Duration::from_micros(us).as_secs_f64() * 1000.0;
-    let mut text = format!(
-        "plushie-pool: {} sessions served to {} clients in {:.1} s, {} at once at most, {} waits, \
-         {} failures\nplushie-pool: {} round trips, p50 {:.2} ms, p99 {:.2} ms; renderers \
-         started: {}",
-        server.sessions_served,
-        server.clients_served,
-        time.as_secs_f64(),
-        server.most_sessions,
-        server.waits,
-        server.failures,
-        server.round_trips,
-        ms(server.latency.p50_us),
-        ms(server.latency.p99_us),
-        pool.launches,
+    let mut lines = vec![
+        format!(
+            "{} sessions served to {} clients in {:.1} s, {} at once at most, {} waits, {} failures",
+            server.sessions_served,
+            server.clients_served,
+            time.as_secs_f64(),
+            server.most_sessions,
+            server.waits,
+            server.failures,
+        ),
+        format!(
+            "{} round trips, p50 {:.2} ms, p99 {:.2} ms",
+            server.round_trips,
+            ms(server.latency.p50_us),
+            ms(server.latency.p99_us),
+        ),
+    ];
+    lines.extend(pools.iter().map(summary_of_pool));
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| format!("plushie-pool: {line}"))
+        .collect();
+    lines.join("\n")
+}
+
+fn summary_of_pool(pool: &PoolReport) -> String {
+    let pids = pool.renderers.iter().filter_map(|renderer| renderer.pid);
+    let pids: Vec<_> = pids.map(|pid| pid.to_string()).collect();
+    let mut line = format!(
+        "{}: {} sessions, {} at once at most of {}; renderers started: {}",
+        pool.mode, pool.sessions_served, pool.most_sessions, pool.max_sessions, pool.launches,
     );
     if !pids.is_empty() {
-        text += &format!(" (pid {})", pids.join(" "));
+        line += &format!(" (pid {})", pids.join(" "));
     }
-    text
+    line
 }

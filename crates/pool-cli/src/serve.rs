@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::{Either, select};
-use plushie_pool::SessionPool;
+use plushie_pool::PoolSet;
 use plushie_pool_server::{Listen, Server, ServerConfig, Token};
 
 use crate::failure::Failure;
@@ -21,7 +21,8 @@ use crate::pool_options::PoolOptions;
 /// Serve a pool on a socket that speaks the renderer's own protocol
 ///
 /// Whatever can connect to a renderer can use it, in any language, each session id being a
-/// session of the pool. Prints the address and the token on standard output, as lines that a
+/// session of the pool. A client whose settings have a "pool_mode" gets sessions in that mode,
+/// others in that of --mode. Prints the address and the token on standard output, as lines that a
 /// shell can read, and serves until it is interrupted.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ENVIRONMENT)]
@@ -75,10 +76,7 @@ impl Serve {
 
     fn serve(&self) -> Result<(), Failure> {
         let listen = self.socket.listen()?;
-        let mut config = ServerConfig::default();
-        config.token = self.socket.token(&listen)?;
-        config.metrics = self.socket.metrics;
-        let token = config.token.clone();
+        let token = self.socket.token(&listen)?;
 
         let (asked, wait) = oneshot::channel::<i32>();
         #[cfg(unix)]
@@ -94,26 +92,29 @@ impl Serve {
             })
             .map_err(Failure::Signals)?;
         }
-        let start = pin!(self.pool.builder()?.start());
-        let (pool, wait) = match block_on(select(start, wait)) {
-            Either::Left((pool, wait)) => (pool?, wait),
+        let start = pin!(self.pool.start()?);
+        let (pools, wait) = match block_on(select(start, wait)) {
+            Either::Left((pools, wait)) => (pools?, wait),
             Either::Right((signal, _)) => return Err(Failure::Interrupted(signal.unwrap_or(0))),
         };
-        let served = serve_until(&pool, listen, config, token.as_ref(), wait);
-        let stopped = block_on(pool.shutdown());
+        let mut config = PoolOptions::server_config(&pools);
+        config.token = token.clone();
+        config.metrics = self.socket.metrics;
+        let served = serve_until(&pools, listen, config, token.as_ref(), wait);
+        let stopped = block_on(pools.shutdown());
         served?;
         Ok(stopped?)
     }
 }
 
 fn serve_until(
-    pool: &SessionPool,
+    pools: &PoolSet,
     listen: Listen,
     config: ServerConfig,
     token: Option<&Token>,
     asked: oneshot::Receiver<i32>,
 ) -> Result<(), Failure> {
-    let server = Server::start(pool.clone(), listen, config)?;
+    let server = Server::start(pools.clone(), listen, config)?;
     let announced = announce(&server, token);
     if announced.is_ok() {
         // Without signals only force ends it.

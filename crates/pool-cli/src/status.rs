@@ -1,4 +1,4 @@
-//! `plushie-pool status`: who has what of a pool that is served.
+//! `plushie-pool status`: who has what of the pools that are served.
 
 use std::env;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::streams;
 
-/// Show who has which sessions of a served pool, who waits, and how its renderers do
+/// Show who has which sessions of a served pool, who waits, and how its renderers do, by mode
 ///
 /// Asks the server at PLUSHIE_SOCKET with PLUSHIE_TOKEN, as `plushie-pool serve` prints them, or
 /// at the address given.
@@ -165,27 +165,20 @@ impl Connection {
 
 /// What people want to know; with rates since `before`, or else since the start.
 fn table(status: &Value, before: Option<&Value>) -> String {
-    let (server, pool) = (&status["server"], &status["pool"]);
+    let server = &status["server"];
     let mut text = String::new();
+    for (index, pool) in items(&status["pools"]).enumerate() {
+        let about = match index {
+            0 => format!(
+                " at {}, up {}",
+                text_of(&status["address"]),
+                time(&status["uptime_us"])
+            ),
+            _ => String::new(),
+        };
+        section(&mut text, pool, &about);
+    }
     // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "{} mode over {} at {}, up {}",
-        text_of(&pool["mode"]),
-        text_of(&pool["format"]),
-        text_of(&status["address"]),
-        time(&status["uptime_us"]),
-    );
-    let _ = writeln!(
-        text,
-        "sessions: {} of {} ({} at once at most, {} served), waiting: {}, failures: {}",
-        pool["sessions"],
-        pool["max_sessions"],
-        server["most_sessions"],
-        server["sessions_served"],
-        pool["waiting"],
-        server["failures"],
-    );
     let _ = writeln!(
         text,
         "round trips: {} (p50 {}, p99 {}); {:.1}/s, sessions: {:.1}/s",
@@ -195,15 +188,58 @@ fn table(status: &Value, before: Option<&Value>) -> String {
         rate(status, before, "round_trips"),
         rate(status, before, "sessions_served"),
     );
+
+    let _ = writeln!(
+        text,
+        "\nclient                 mode      session       in the pool  renderer         for"
+    );
+    for client in items(&server["clients"]) {
+        let name = format!("{} ({})", client["id"], text_of(&client["peer"]));
+        for session in items(&client["sessions"]) {
+            let held = match session["session"].as_str() {
+                Some(id) => id.to_owned(),
+                None => "waits".to_owned(),
+            };
+            let pid = session["renderer_pid"].as_u64();
+            let _ = writeln!(
+                text,
+                "{name:<22} {:<9} {:<13} {held:<12} {:<8}  {:>10}",
+                text_of(&client["mode"]),
+                shortened(&session["name"]),
+                pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+                time(&session["age_us"]),
+            );
+        }
+    }
+    text
+}
+
+/// One pool; `about` is said of it besides.
+fn section(text: &mut String, pool: &Value, about: &str) {
+    let _ = writeln!(
+        text,
+        "{} mode over {}{about}",
+        text_of(&pool["mode"]),
+        text_of(&pool["format"]),
+    );
+    let _ = writeln!(
+        text,
+        "sessions: {} of {} ({} at once at most, {} served), waiting: {}, failures: {}",
+        pool["sessions"],
+        pool["max_sessions"],
+        pool["most_sessions"],
+        pool["sessions_served"],
+        pool["waiting"],
+        pool["failures"],
+    );
     let _ = writeln!(
         text,
         "requests on their way: {}, messages queued: {}",
         pool["pending_requests"], pool["queued_messages"],
     );
-
     let _ = writeln!(
         text,
-        "\nrenderer     version   sessions    served         age"
+        "renderer     version   sessions    served         age"
     );
     for renderer in items(&pool["renderers"]) {
         let name = match renderer["pid"].as_u64() {
@@ -221,32 +257,9 @@ fn table(status: &Value, before: Option<&Value>) -> String {
     }
     let _ = writeln!(
         text,
-        "(launched: {}, died by themselves: {})",
+        "(launched: {}, died by themselves: {})\n",
         pool["launches"], pool["deaths"]
     );
-
-    let _ = writeln!(
-        text,
-        "\nclient                 session       in the pool  renderer         for"
-    );
-    for client in items(&server["clients"]) {
-        let name = format!("{} ({})", client["id"], text_of(&client["peer"]));
-        for session in items(&client["sessions"]) {
-            let held = match session["session"].as_str() {
-                Some(id) => id.to_owned(),
-                None => "waits".to_owned(),
-            };
-            let pid = session["renderer_pid"].as_u64();
-            let _ = writeln!(
-                text,
-                "{name:<22} {:<13} {held:<12} {:<8}  {:>10}",
-                shortened(&session["name"]),
-                pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
-                time(&session["age_us"]),
-            );
-        }
-    }
-    text
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {

@@ -52,15 +52,6 @@ fn it_is_a_renderer_whose_sessions_are_the_pools() {
 }
 
 #[test]
-fn a_renderer_of_another_mode_is_not_to_be_had() {
-    let script = r#"exec env -i "$PLUSHIE_BINARY_PATH" --headless --max-sessions 8"#;
-    let output = run_in_mock(script).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("in mock mode, not headless"), "{said}");
-}
-
-#[test]
 fn a_renderer_that_was_chosen_stays_chosen() {
     let mut run = run_in_mock(r#"echo "$PLUSHIE_BINARY_PATH""#);
     let output = run.env("PLUSHIE_BINARY_PATH", "/chosen").output().unwrap();

@@ -23,10 +23,12 @@ pub struct Forwarded<'a> {
     keeps_id: bool,
     keeps_credentials: bool,
     instead: &'a [(&'a str, &'a str)],
+    in_settings: &'a [(&'a str, &'a str)],
 }
 
-/// The keys under which a client shows who it is: the token, or the SHA-256 of it.
-const CREDENTIALS: [&str; 2] = ["token", "token_sha256"];
+/// The keys of what a client says to a server only: the token, or the SHA-256 of it, and the mode
+/// of the pool it wants.
+const CREDENTIALS: [&str; 3] = ["token", "token_sha256", "pool_mode"];
 
 impl<'a> Forwarded<'a> {
     /// The message in `payload`, which is written in the format of `transport`.
@@ -37,6 +39,7 @@ impl<'a> Forwarded<'a> {
             keeps_id: false,
             keeps_credentials: true,
             instead: &[],
+            in_settings: &[],
         }
     }
 
@@ -47,7 +50,7 @@ impl<'a> Forwarded<'a> {
         self
     }
 
-    /// Leaves out `token` and `token_sha256`, however deep they lie.
+    /// Leaves out `token`, `token_sha256` and `pool_mode`, however deep they lie.
     #[must_use]
     pub fn without_credentials(mut self) -> Self {
         self.keeps_credentials = false;
@@ -58,6 +61,14 @@ impl<'a> Forwarded<'a> {
     #[must_use]
     pub fn with(mut self, instead: &'a [(&'a str, &'a str)]) -> Self {
         self.instead = instead;
+        self
+    }
+
+    /// Puts these texts into the map under `settings` at the top, if there is one, in place of
+    /// what lies under their keys there.
+    #[must_use]
+    pub fn with_in_settings(mut self, entries: &'a [(&'a str, &'a str)]) -> Self {
+        self.in_settings = entries;
         self
     }
 }
@@ -87,7 +98,15 @@ impl Serialize for Forwarded<'_> {
 #[derive(Clone, Copy)]
 struct Level<'a> {
     message: &'a Forwarded<'a>,
-    top: bool,
+    depth: Depth,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Top,
+    /// In what lies under `settings` at the top.
+    Settings,
+    Below,
 }
 
 /// What becomes of an entry.
@@ -100,22 +119,49 @@ enum Entry<'a> {
 
 impl<'a> Level<'a> {
     fn top(message: &'a Forwarded<'a>) -> Self {
-        Self { message, top: true }
+        Self {
+            message,
+            depth: Depth::Top,
+        }
     }
 
+    /// Of an array's elements.
     fn below(self) -> Self {
-        Self { top: false, ..self }
+        Self {
+            depth: Depth::Below,
+            ..self
+        }
     }
 
-    fn drops_nothing(self) -> bool {
-        !self.top && self.message.keeps_credentials
+    /// Of what lies under this key.
+    fn under(self, key: &str) -> Self {
+        let depth = match (self.depth, key) {
+            (Depth::Top, "settings") => Depth::Settings,
+            _ => Depth::Below,
+        };
+        Self { depth, ..self }
+    }
+
+    fn keeps_its_size(self) -> bool {
+        self.depth != Depth::Top && self.message.keeps_credentials && self.added().is_empty()
+    }
+
+    /// What a map here gets besides its own entries.
+    fn added(self) -> &'a [(&'a str, &'a str)] {
+        match self.depth {
+            Depth::Settings => self.message.in_settings,
+            Depth::Top | Depth::Below => &[],
+        }
     }
 
     fn entry(self, key: &str) -> Entry<'a> {
         if !self.message.keeps_credentials && CREDENTIALS.contains(&key) {
             return Entry::LeftOut;
         }
-        if !self.top {
+        if self.added().iter().any(|(added, _)| *added == key) {
+            return Entry::LeftOut;
+        }
+        if self.depth != Depth::Top {
             return Entry::Copied;
         }
         let instead = self.message.instead.iter().find(|(name, _)| *name == key);
@@ -224,7 +270,7 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
         let failure = self.failure;
         let level = self.level;
         // How many entries are left out is known at the end only.
-        let entries = map.size_hint().filter(|_| level.drops_nothing());
+        let entries = map.size_hint().filter(|_| level.keeps_its_size());
         let to_text = self.serializer.is_human_readable();
         let mut writer = failure.pass(self.serializer.serialize_map(entries))?;
         while let Some(key) = map.next_key_seed(Key)? {
@@ -242,11 +288,14 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
                     failure.pass(writer.serialize_key(&*key))?;
                     map.next_value_seed(Value {
                         writer: &mut writer,
-                        level: level.below(),
+                        level: level.under(&key),
                         failure,
                     })?;
                 }
             }
+        }
+        for (key, text) in level.added() {
+            failure.pass(writer.serialize_entry(key, text))?;
         }
         failure.pass(writer.end())
     }

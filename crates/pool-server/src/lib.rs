@@ -1,6 +1,7 @@
 //! A pool behind a socket that speaks the renderer's own protocol: whatever can connect to a
 //! renderer that listens can use it unchanged, in any language, each of its session ids being a
-//! session of the pool.
+//! session of the pool. A [`PoolSet`](plushie_pool::PoolSet) has a pool for each mode that clients
+//! ask for.
 //!
 //! ```no_run
 //! use plushie_pool::SessionPool;
@@ -25,6 +26,7 @@ mod connection;
 mod leftovers;
 mod listener;
 mod metrics;
+mod prometheus;
 mod report;
 mod server;
 #[cfg(unix)]

@@ -1,12 +1,11 @@
 //! All that is known of a server and its pool, as `plushie-pool status` and a scraper want it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use plushie_pool::{LinkCounters, RendererStatus, SessionPool, Status};
+use plushie_pool::{LinkCounters, RendererStatus, Status};
 use serde::Serialize;
 
-use crate::stats::{Stats, micros};
+use crate::stats::{Counts, Stats, micros};
 
 /// A server and its pool at one moment. Durations are in microseconds.
 ///
@@ -22,8 +21,10 @@ pub struct Report {
     pub uptime_us: u64,
     /// The clients and their sessions.
     pub server: Stats,
-    /// The pool and its renderers.
+    /// The pool for clients that ask for no mode.
     pub pool: PoolReport,
+    /// The pools that run or start: that one first, then those of other modes that were asked for.
+    pub pools: Vec<PoolReport>,
 }
 
 /// A pool at one moment.
@@ -38,6 +39,15 @@ pub struct PoolReport {
     pub max_sessions: usize,
     /// Sessions that are open, being opened or being closed.
     pub sessions: usize,
+    /// The most sessions of the server's clients that were open at once.
+    pub most_sessions: usize,
+    /// Sessions of the server's clients ever opened.
+    pub sessions_served: u64,
+    /// Those of them that waited longer than 100 ms to be opened.
+    pub waits: u64,
+    /// Sessions of the server's clients that ended against their owner's wish, or could not be
+    /// opened.
+    pub failures: u64,
     /// Those who wait for a session.
     pub waiting: usize,
     /// Requests sent and not answered.
@@ -83,161 +93,21 @@ impl Report {
         address: String,
         uptime: Duration,
         server: Stats,
-        pool: &SessionPool,
+        pools: Vec<PoolReport>,
     ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             address,
             uptime_us: micros(uptime),
             server,
-            pool: PoolReport::new(pool.status()),
+            pool: pools[0].clone(), // a set has its default pool
+            pools,
         }
-    }
-
-    /// In the text format of Prometheus.
-    pub fn to_prometheus(&self) -> String {
-        let Self { server, pool, .. } = self;
-        let waiting: usize = server
-            .clients
-            .iter()
-            .flat_map(|client| &client.sessions)
-            .filter(|session| session.session.is_none())
-            .count();
-        let seconds = |micros: u64| Duration::from_micros(micros).as_secs_f64();
-        let mut text = String::new();
-        let mut metric = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "# HELP plushie_pool_{name} {help}");
-            let _ = writeln!(text, "# TYPE plushie_pool_{name} {kind}");
-            for (labels, value) in samples {
-                let _ = writeln!(text, "plushie_pool_{name}{labels} {value}");
-            }
-        };
-        let gauges: [(&str, &str, f64); 10] = [
-            (
-                "uptime_seconds",
-                "For how long the server has been there.",
-                seconds(self.uptime_us),
-            ),
-            ("clients", "Clients connected.", server.clients.len() as f64),
-            (
-                "sessions_max",
-                "How many sessions may be open at once.",
-                pool.max_sessions as f64,
-            ),
-            (
-                "sessions",
-                "Sessions open, being opened or being closed.",
-                pool.sessions as f64,
-            ),
-            (
-                "sessions_most",
-                "The most sessions open at once.",
-                server.most_sessions as f64,
-            ),
-            (
-                "sessions_waiting",
-                "Sessions of clients that wait for their turn.",
-                waiting as f64,
-            ),
-            (
-                "requests_pending",
-                "Requests sent and not answered.",
-                pool.pending_requests as f64,
-            ),
-            (
-                "messages_queued",
-                "Messages waiting to be sent.",
-                pool.queued_messages as f64,
-            ),
-            (
-                "renderers",
-                "Renderers that are of use.",
-                pool.renderers.len() as f64,
-            ),
-            (
-                "renderer_oldest_seconds",
-                "The age of the oldest renderer.",
-                seconds(
-                    pool.renderers
-                        .iter()
-                        .map(|renderer| renderer.age_us)
-                        .max()
-                        .unwrap_or(0),
-                ),
-            ),
-        ];
-        for (name, help, value) in gauges {
-            metric(name, "gauge", help, &[("", value)]);
-        }
-        let counters: [(&str, &str, u64); 9] = [
-            (
-                "clients_total",
-                "Clients ever connected.",
-                server.clients_served,
-            ),
-            (
-                "clients_rejected_total",
-                "Clients refused or cut off.",
-                server.clients_rejected,
-            ),
-            (
-                "sessions_total",
-                "Sessions ever opened.",
-                server.sessions_served,
-            ),
-            (
-                "waits_total",
-                "Sessions that had to wait to be opened.",
-                server.waits,
-            ),
-            (
-                "failures_total",
-                "Sessions that ended against a client's wish.",
-                server.failures,
-            ),
-            (
-                "messages_sent_total",
-                "Messages sent to renderers.",
-                pool.messages_sent,
-            ),
-            (
-                "messages_received_total",
-                "Messages from renderers.",
-                pool.messages_received,
-            ),
-            (
-                "renderer_launches_total",
-                "Renderers launched.",
-                pool.launches,
-            ),
-            (
-                "renderer_deaths_total",
-                "Renderers that died by themselves.",
-                pool.deaths,
-            ),
-        ];
-        for (name, help, value) in counters {
-            metric(name, "counter", help, &[("", value as f64)]);
-        }
-        metric(
-            "round_trip_seconds",
-            "summary",
-            "How long answers took, as the server sees it.",
-            &[
-                ("{quantile=\"0.5\"}", seconds(server.latency.p50_us)),
-                ("{quantile=\"0.99\"}", seconds(server.latency.p99_us)),
-                ("{quantile=\"1\"}", seconds(server.latency.max_us)),
-                ("_sum", seconds(server.latency.sum_us)),
-                ("_count", server.round_trips as f64),
-            ],
-        );
-        text
     }
 }
 
 impl PoolReport {
-    fn new(status: Status) -> Self {
+    pub(crate) fn new(counts: Counts, status: Status) -> Self {
         let LinkCounters {
             sent,
             received,
@@ -251,6 +121,10 @@ impl PoolReport {
             format: status.format,
             max_sessions: status.max_sessions,
             sessions: status.sessions,
+            most_sessions: counts.most,
+            sessions_served: counts.served,
+            waits: counts.waits,
+            failures: counts.failures,
             waiting: status.waiting,
             pending_requests: status.pending_requests,
             queued_messages: status.queued_messages,

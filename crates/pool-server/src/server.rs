@@ -7,14 +7,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use plushie_pool::io::{Admission, Bridge, BridgeConfig};
-use plushie_pool::{Error, ErrorKind, SessionPool};
+use plushie_pool::{Error, ErrorKind, PoolSet, SessionPool};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::connection::{self, Patience};
 use crate::listener::{Bound, Listen, Listener, Stream};
 use crate::metrics;
-use crate::report::Report;
+use crate::report::{PoolReport, Report};
 use crate::stats::{Ledger, Page, Stats};
 use crate::token::Token;
 
@@ -55,8 +55,8 @@ impl Default for ServerConfig {
     }
 }
 
-/// A pool behind a socket. It ends when dropped, or with [`shutdown`](Self::shutdown); the pool
-/// goes on.
+/// Pools behind a socket, one for each mode that clients ask for. It ends when dropped, or with
+/// [`shutdown`](Self::shutdown); the pools go on.
 pub struct Server {
     desk: Arc<Desk>,
     metrics: Option<SocketAddr>,
@@ -70,17 +70,20 @@ pub(crate) struct Desk {
     pub(crate) ledger: Ledger,
     address: String,
     since: Instant,
-    pool: SessionPool,
+    pools: PoolSet,
 }
 
 impl Desk {
     pub(crate) fn report(&self) -> Report {
-        let stats = self.ledger.stats();
+        let pools = self.pools.running().into_iter().map(|pool| {
+            let status = pool.status();
+            PoolReport::new(self.ledger.counts(&status.mode), status)
+        });
         Report::new(
             self.address.clone(),
             self.since.elapsed(),
-            stats,
-            &self.pool,
+            self.ledger.stats(),
+            pools.collect(),
         )
     }
 }
@@ -91,11 +94,20 @@ const THREADS: usize = 2;
 impl Server {
     /// Listens, and serves who connects, on threads of its own.
     ///
+    /// A client gets sessions of the pool whose mode its settings name, as in `{"type":
+    /// "settings", "settings": {"protocol_version": 1, "pool_mode": "headless"}}`, or else of the
+    /// default one. A single [`SessionPool`] serves its own mode; a client that names another is
+    /// told so, and cut off.
+    ///
     /// # Errors
     ///
     /// [`Config`](ErrorKind::Config) if it cannot listen there, or other machines could connect
     /// without a token.
-    pub fn start(pool: SessionPool, listen: Listen, config: ServerConfig) -> Result<Self, Error> {
+    pub fn start(
+        pools: impl Into<PoolSet>,
+        listen: Listen,
+        config: ServerConfig,
+    ) -> Result<Self, Error> {
         let bound = listen.bind()?;
         if config.token.is_none() && !bound.is_local() {
             let message = format!("{} can be reached by other machines", bound.address());
@@ -105,10 +117,10 @@ impl Server {
         let scraped = config.metrics.map(listen_for_scrapers).transpose()?;
         let metrics = scraped.as_ref().map(|(_, address)| *address);
         let desk = Arc::new(Desk {
-            ledger: Ledger::new(pool.status().max_sessions),
+            ledger: Ledger::new(),
             address: bound.address(),
             since: Instant::now(),
-            pool,
+            pools: pools.into(),
         });
         let closing = watch::Sender::new(false);
         let (end, over) = watch::channel(());
@@ -143,7 +155,7 @@ impl Server {
         self.desk.ledger.stats()
     }
 
-    /// The same, and how its pool does.
+    /// The same, and how its pools do.
     pub fn report(&self) -> Report {
         self.desk.report()
     }
@@ -153,9 +165,14 @@ impl Server {
         self.metrics
     }
 
-    /// The pool whose sessions it gives out.
+    /// The pool for clients that ask for no mode.
     pub fn pool(&self) -> &SessionPool {
-        &self.desk.pool
+        self.desk.pools.default_pool()
+    }
+
+    /// The pools whose sessions it gives out.
+    pub fn pools(&self) -> &PoolSet {
+        &self.desk.pools
     }
 
     /// Ends all connections, with their sessions, and stops to listen. Needs no runtime.
@@ -181,7 +198,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("address", &self.desk.address)
-            .field("pool", &self.desk.pool)
+            .field("pools", &self.desk.pools)
             .finish_non_exhaustive()
     }
 }
@@ -288,7 +305,7 @@ impl Host {
         config.gauge = Some(page);
         let token = self.config.token.clone();
         config.admission = token.map(|token| Arc::new(token) as Arc<dyn Admission>);
-        let bridge = Bridge::new(self.desk.pool.clone(), config);
+        let bridge = Bridge::new(self.desk.pools.clone(), config);
         let patience = Patience {
             handshake: self.config.handshake_timeout,
             stall: self.config.stall_timeout,

@@ -59,6 +59,8 @@ pub struct ClientStats {
     pub id: u64,
     /// Its process or address.
     pub peer: String,
+    /// The mode of the pool it has sessions of; none until it has shown who it is.
+    pub mode: Option<String>,
     /// For how long it has been connected.
     pub age_us: u64,
     /// Its requests that were answered.
@@ -90,20 +92,30 @@ struct Book {
     clients: BTreeMap<u64, Client>,
     next: u64,
     rejected: u64,
-    served: u64,
-    open: usize,
+    /// What was had of each pool, by its mode.
+    pools: BTreeMap<String, Counts>,
+    /// The most sessions open at once, over all pools.
     most: usize,
-    places: usize,
-    waits: u64,
-    failures: u64,
     latency: Histogram<u64>,
     /// The time all answers took together.
     answering: Duration,
 }
 
+/// The sessions of one pool.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) served: u64,
+    open: usize,
+    pub(crate) most: usize,
+    places: usize,
+    pub(crate) waits: u64,
+    pub(crate) failures: u64,
+}
+
 #[derive(Debug)]
 struct Client {
     peer: String,
+    mode: Option<String>,
     since: Instant,
     round_trips: u64,
     sessions: BTreeMap<String, Held>,
@@ -122,19 +134,14 @@ const A_WAIT: Duration = Duration::from_millis(100);
 const HOUR: u64 = 60 * 60 * 1_000_000;
 
 impl Ledger {
-    /// Of a pool that has so many places.
-    pub(crate) fn new(places: usize) -> Self {
+    pub(crate) fn new() -> Self {
         let latency = Histogram::new_with_bounds(1, HOUR, 3);
         Self(Mutex::new(Book {
             clients: BTreeMap::new(),
             next: 1,
             rejected: 0,
-            served: 0,
-            open: 0,
+            pools: BTreeMap::new(),
             most: 0,
-            places,
-            waits: 0,
-            failures: 0,
             latency: latency.expect("the bounds make sense"),
             answering: Duration::ZERO,
         }))
@@ -148,8 +155,14 @@ impl Ledger {
         self.book().rejected += 1;
     }
 
+    /// The sessions of the pool in this mode.
+    pub(crate) fn counts(&self, mode: &str) -> Counts {
+        self.book().pools.get(mode).copied().unwrap_or_default()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let book = self.book();
+        let all = || book.pools.values();
         Stats {
             clients: book
                 .clients
@@ -158,11 +171,11 @@ impl Ledger {
                 .collect(),
             clients_served: book.next - 1,
             clients_rejected: book.rejected,
-            sessions_served: book.served,
-            sessions: book.open,
+            sessions_served: all().map(|pool| pool.served).sum(),
+            sessions: all().map(|pool| pool.open).sum(),
             most_sessions: book.most,
-            waits: book.waits,
-            failures: book.failures,
+            waits: all().map(|pool| pool.waits).sum(),
+            failures: all().map(|pool| pool.failures).sum(),
             round_trips: book.latency.len(),
             latency: Latency {
                 p50_us: book.latency.value_at_quantile(0.5),
@@ -171,6 +184,28 @@ impl Ledger {
                 sum_us: micros(book.answering),
             },
         }
+    }
+}
+
+impl Book {
+    /// A client, and what is counted of the pool it has.
+    fn client(&mut self, id: u64) -> Option<(&mut Client, &mut Counts)> {
+        let client = self.clients.get_mut(&id)?;
+        let counts = self.pools.get_mut(client.mode.as_ref()?)?;
+        Some((client, counts))
+    }
+
+    /// One more session is open.
+    fn opened(&mut self) {
+        let at_once = self.pools.values().map(Counts::at_once).sum();
+        self.most = self.most.max(at_once);
+    }
+}
+
+impl Counts {
+    /// How many are open; the next may have a place before the last is known to have left it.
+    fn at_once(&self) -> usize {
+        self.open.min(self.places)
     }
 }
 
@@ -185,6 +220,7 @@ impl Client {
         ClientStats {
             id,
             peer: self.peer.clone(),
+            mode: self.mode.clone(),
             age_us: micros(self.since.elapsed()),
             round_trips: self.round_trips,
             sessions: sessions.collect(),
@@ -207,6 +243,7 @@ impl Page {
             book.next += 1;
             let client = Client {
                 peer,
+                mode: None,
                 since: Instant::now(),
                 round_trips: 0,
                 sessions: BTreeMap::new(),
@@ -233,6 +270,15 @@ impl Gauge for Page {
         Some(Box::new(self.desk.report()))
     }
 
+    fn admitted(&self, mode: &str, max_sessions: usize) {
+        self.with(|book, id| {
+            if let Some(client) = book.clients.get_mut(&id) {
+                client.mode = Some(mode.to_owned());
+                book.pools.entry(mode.to_owned()).or_default().places = max_sessions;
+            }
+        });
+    }
+
     fn entered(&self, name: &str) {
         self.with(|book, id| {
             let held = Held {
@@ -247,28 +293,31 @@ impl Gauge for Page {
 
     fn opened(&self, name: &str, session: SessionId, renderer_pid: Option<u32>, waited: Duration) {
         self.with(|book, id| {
-            let client = book.clients.get_mut(&id);
-            if let Some(held) = client.and_then(|client| client.sessions.get_mut(name)) {
+            let Some((client, counts)) = book.client(id) else {
+                return;
+            };
+            if let Some(held) = client.sessions.get_mut(name) {
                 held.since = Instant::now();
                 held.open = Some((session, renderer_pid));
-                book.served += 1;
-                book.open += 1;
-                // The next may have a place before the last is known to have left it.
-                let at_once = book.open.min(book.places);
-                book.most = book.most.max(at_once);
-                book.waits += u64::from(waited > A_WAIT);
+                counts.served += 1;
+                counts.open += 1;
+                counts.most = counts.most.max(counts.at_once());
+                counts.waits += u64::from(waited > A_WAIT);
+                book.opened();
             }
         });
     }
 
     fn left(&self, name: &str, error: Option<&Error>) {
         self.with(|book, id| {
-            let client = book.clients.get_mut(&id);
-            let held = client.and_then(|client| client.sessions.remove(name));
+            let Some((client, counts)) = book.client(id) else {
+                return;
+            };
+            let held = client.sessions.remove(name);
             if held.is_some_and(|held| held.open.is_some()) {
-                book.open -= 1;
+                counts.open -= 1;
             }
-            book.failures += u64::from(error.is_some());
+            counts.failures += u64::from(error.is_some());
         });
     }
 

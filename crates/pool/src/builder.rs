@@ -342,16 +342,13 @@ impl Builder {
     ///
     /// Dropping the future ends the pool, unless somebody has it by its name.
     pub async fn start(self) -> Result<SessionPool, Error> {
-        let shared = self.build()?;
-        if let Err(error) = shared.engine.begin().await {
-            shared.engine.close();
-            shared.engine.over().await;
-            return Err(error);
-        }
-        Ok(SessionPool::new(shared))
+        let pool = self.build()?;
+        pool.begin().await?;
+        Ok(pool)
     }
 
-    fn build(mut self) -> Result<Arc<PoolShared>, Error> {
+    /// The pool, of which nothing runs yet but its thread.
+    pub(crate) fn build(mut self) -> Result<SessionPool, Error> {
         self.check()?;
         let is_custom = self.custom_mode.is_some();
         let mode = match self.custom_mode.take() {
@@ -420,7 +417,7 @@ impl Builder {
         if let Some(name) = &shared.engine.config.name {
             registry::add(name, &shared)?;
         }
-        Ok(shared)
+        Ok(SessionPool::new(shared))
     }
 
     fn check(&mut self) -> Result<(), Error> {

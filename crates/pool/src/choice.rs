@@ -26,6 +26,14 @@ impl RendererMode {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Mock, Self::Headless, Self::Windowed];
 
+    /// Whether the feature that has it is enabled: see the crate's documentation.
+    pub const fn is_compiled_in(self) -> bool {
+        match self {
+            Self::Mock | Self::Headless => cfg!(feature = "multiplexed"),
+            Self::Windowed => cfg!(feature = "windowed"),
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::Mock => "mock",
@@ -198,13 +206,10 @@ mod tests {
             recycle_after: None,
         };
         for mode in RendererMode::ALL {
-            let compiled_in = match mode {
-                RendererMode::Windowed => cfg!(feature = "windowed"),
-                _ => cfg!(feature = "multiplexed"),
-            };
+            let is_compiled_in = mode.is_compiled_in();
             match mode.build(&shared) {
-                Ok(built) => assert!(compiled_in && built.name() == mode.to_string()),
-                Err(error) => assert!(!compiled_in && error.to_string().contains("feature")),
+                Ok(built) => assert!(is_compiled_in && built.name() == mode.to_string()),
+                Err(error) => assert!(!is_compiled_in && error.to_string().contains("feature")),
             }
         }
         assert_eq!(WireFormat::Json.build().is_ok(), cfg!(feature = "json"));

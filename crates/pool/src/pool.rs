@@ -48,6 +48,17 @@ impl SessionPool {
         Self { shared }
     }
 
+    /// Starts what is to run from the start; nothing is left running if that fails.
+    pub(crate) async fn begin(&self) -> Result<(), Error> {
+        let engine = &self.shared.engine;
+        let begun = engine.begin().await;
+        if begun.is_err() {
+            engine.close();
+            engine.over().await;
+        }
+        begun
+    }
+
     /// Opens a session. Waits its turn if all are in use, for as long as `acquire_timeout`,
     /// and for the renderer to start, if a new one is needed.
     ///

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::choice::encode;
 use crate::engine::{Engine, EngineConfig, Opened};
 use crate::io::{SessionControl, SessionIo};
-use crate::pool::PoolShared;
+use crate::pool::{PoolShared, SessionPool};
 use crate::request::{Frame, Request, SendInteract, SendMessage, Sending};
 
 /// An isolated session on a renderer.
@@ -247,6 +247,10 @@ impl Session {
         let tag = outline.tag.take().or_else(|| outline.stub.take());
         let kind = reply.into();
         Ok(Answer::Reply { kind, tag })
+    }
+
+    pub(crate) fn pool(&self) -> SessionPool {
+        SessionPool::new(self.pool.clone())
     }
 
     pub(crate) fn engine(&self) -> &Engine {

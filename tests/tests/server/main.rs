@@ -6,6 +6,7 @@
 mod clients;
 mod connect;
 mod harm;
+mod modes;
 mod sessions;
 mod shared;
 mod support;

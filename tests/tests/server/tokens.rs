@@ -243,7 +243,7 @@ async fn the_token_goes_no_further_and_into_no_log() {
         .connector(tapped);
     let server = served_with(pool, guarded()).await;
     for shows in [
-        json!({"token": TOKEN}),
+        json!({"token": TOKEN, "pool_mode": "mock"}),
         json!({"token_sha256": sha256(TOKEN)}),
     ] {
         for format in FORMATS {
@@ -299,6 +299,7 @@ async fn the_token_goes_no_further_and_into_no_log() {
         assert!(sent.contains(kept), "{sent}");
     }
     assert!(!sent.contains("token"), "{sent}");
+    assert!(!sent.contains("pool_mode"), "{sent}");
     assert!(
         !sent.contains(TOKEN) && !sent.contains(&sha256(TOKEN)),
         "{sent}"

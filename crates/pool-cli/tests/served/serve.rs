@@ -237,7 +237,10 @@ fn a_scraper_is_answered() {
     let answer = scrape(&format!("GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n"));
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(body.contains("\nplushie_pool_sessions_max 8\n"), "{body}");
+    assert!(
+        body.contains("\nplushie_pool_sessions_max{mode=\"mock\"} 512\n"),
+        "{body}"
+    );
     assert!(
         body.contains("\nplushie_pool_round_trip_seconds_count 0\n"),
         "{body}"

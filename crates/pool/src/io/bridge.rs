@@ -33,6 +33,7 @@ use super::says;
 use super::tenant::Tenant;
 use super::work::{Done, Key, NextEvent, Work};
 use crate::pool::SessionPool;
+use crate::pools::PoolSet;
 use crate::session::Session;
 
 /// A client that speaks the renderer's protocol, in either format, and the sessions it has.
@@ -44,6 +45,8 @@ use crate::session::Session;
 /// To the client it is a renderer: `hello` follows the settings, a session exists from its first
 /// message and ends with its `reset`. Dropping it gives all sessions back.
 pub struct Bridge {
+    /// What the client may choose from when it says who it is.
+    pools: PoolSet,
     source: Source,
     transport: Arc<dyn Transport>,
     config: BridgeConfig,
@@ -116,6 +119,12 @@ pub struct Refusal(pub String);
 
 /// Is told what a client does, on the thread that polls its [`Bridge`]. It must not block.
 pub trait Gauge: Send + Sync + fmt::Debug + 'static {
+    /// The client is admitted, to the pool of this mode, which may have so many sessions open at
+    /// once. By default nothing happens.
+    fn admitted(&self, mode: &str, max_sessions: usize) {
+        let _ = (mode, max_sessions);
+    }
+
     /// The client used this name first: a session is to be opened.
     fn entered(&self, name: &str);
 
@@ -159,17 +168,22 @@ const TURN: usize = 64;
 const MOST: usize = 2 * MAX_PAYLOAD;
 
 impl Bridge {
-    /// A bridge to as many sessions of the pool as the client asks for.
-    pub fn new(pool: SessionPool, config: BridgeConfig) -> Self {
-        Self::to(Source::Pool(pool), config, Interacts::default())
+    /// A bridge to as many sessions as the client asks for: of the pool whose mode its settings
+    /// name under `pool_mode`, or else of the default one.
+    pub fn new(pools: impl Into<PoolSet>, config: BridgeConfig) -> Self {
+        let pools = pools.into();
+        let source = Source::Pool(pools.default_pool().clone());
+        Self::to(pools, source, config, Interacts::default())
     }
 
     /// A bridge to this session, whatever the client calls it.
     pub(super) fn to_session(session: Arc<Session>, interacts: Interacts) -> Self {
-        Self::to(Source::One(session), BridgeConfig::default(), interacts)
+        let pools = session.pool().into();
+        let config = BridgeConfig::default();
+        Self::to(pools, Source::One(session), config, interacts)
     }
 
-    fn to(source: Source, config: BridgeConfig, interacts: Interacts) -> Self {
+    fn to(pools: PoolSet, source: Source, config: BridgeConfig, interacts: Interacts) -> Self {
         let engine = match &source {
             Source::Pool(pool) => pool.engine(),
             Source::One(session) => session.engine(),
@@ -177,6 +191,7 @@ impl Bridge {
         Self {
             transport: engine.config.transport.clone(),
             alarm: Alarm::new(engine.io()),
+            pools,
             source,
             config,
             client: Client::new(),
@@ -351,6 +366,7 @@ impl Bridge {
             match done {
                 Done::Sent(sent, outcome) => self.answers.add(sent, outcome),
                 Done::Opened(key, opened) => self.opened(key, opened),
+                Done::Chosen(pool) => self.chosen(pool),
                 Done::Hello(opened) => self.hello_from(opened),
             }
         }

@@ -10,6 +10,7 @@ use plushie_pool_core::link::{Outcome, SessionEvent};
 use plushie_pool_core::{Error, RequestId};
 use plushie_pool_renderer::Completed;
 
+use crate::pool::SessionPool;
 use crate::session::Session;
 
 /// Names one of a client's sessions, also after another took its name.
@@ -20,6 +21,8 @@ pub(super) struct Key(pub(super) u64);
 pub(super) enum Work {
     Sending(Sending),
     Opening(Key, BoxFuture<'static, Result<Session, Error>>),
+    /// Of the pool that the client asked for.
+    Choosing(BoxFuture<'static, Result<SessionPool, Error>>),
     /// Of a session that is opened only to learn what a renderer says of itself.
     Hello(BoxFuture<'static, Result<Session, Error>>),
 }
@@ -28,6 +31,7 @@ pub(super) enum Work {
 pub(super) enum Done {
     Sent(Sent, Result<Outcome, Error>),
     Opened(Key, Result<Session, Error>),
+    Chosen(Result<SessionPool, Error>),
     Hello(Result<Session, Error>),
 }
 
@@ -76,6 +80,7 @@ impl Future for Work {
                 let opened = ready!(opening.as_mut().poll(context));
                 Done::Opened(*key, opened)
             }
+            Self::Choosing(choosing) => Done::Chosen(ready!(choosing.as_mut().poll(context))),
             Self::Hello(opening) => Done::Hello(ready!(opening.as_mut().poll(context))),
         })
     }

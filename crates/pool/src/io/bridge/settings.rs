@@ -1,14 +1,20 @@
 //! The first message: who the client is, and what it speaks.
 
 use bytes::{Bytes, BytesMut};
-use plushie_pool_core::{Forwarded, Header, Transport, decode_payload};
+use plushie_pool_core::{Error, Forwarded, Header, Transport, decode_payload};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Bridge, Phase};
+use super::{Bridge, Phase, Source};
+use crate::io::alarm::Alarm;
+use crate::io::work::Work;
+use crate::pool::SessionPool;
 
 /// The version of the protocol that renderers speak.
 const PROTOCOL_VERSION: u64 = 1;
+
+/// How long the name of a mode may be, in bytes.
+const MODE: usize = 64;
 
 /// What a client has to show.
 #[derive(Deserialize)]
@@ -24,6 +30,9 @@ struct Shown {
     token: Lenient<String>,
     #[serde(default)]
     token_sha256: Lenient<String>,
+    /// The mode of the pool it wants sessions of; none for the default one.
+    #[serde(default)]
+    pool_mode: Option<Lenient<String>>,
 }
 
 /// A value, or the fact that there was something else.
@@ -78,6 +87,43 @@ impl Bridge {
         }
         self.version = version;
         self.phase = Phase::Hello;
+        match &shown.pool_mode {
+            None => self.begin_to_serve(),
+            Some(mode) => match mode.fitting() {
+                Some(mode) if mode.len() <= MODE => self.choose(mode.clone()),
+                _ => self.end_with("`pool_mode` in the settings is not the name of a mode"),
+            },
+        }
+    }
+
+    /// Asks for the pool of this mode, which may have to start.
+    fn choose(&mut self, mode: String) {
+        let pools = self.pools.clone();
+        let choosing = async move { pools.pool(&mode).await };
+        self.work.push(Work::Choosing(Box::pin(choosing)));
+    }
+
+    /// Goes on with this pool, if it is to be had.
+    pub(super) fn chosen(&mut self, pool: Result<SessionPool, Error>) {
+        let pool = match pool {
+            Ok(pool) => pool,
+            Err(error) => return self.end_with(&error.to_string()),
+        };
+        // One session stays the one it is; that its mode is this one is known by now.
+        if matches!(self.source, Source::Pool(_)) {
+            let engine = pool.engine();
+            self.transport = engine.config.transport.clone();
+            self.alarm = Alarm::new(engine.io());
+            self.source = Source::Pool(pool);
+        }
+        self.begin_to_serve();
+    }
+
+    fn begin_to_serve(&mut self) {
+        if let (Some(gauge), Source::Pool(pool)) = (&self.config.gauge, &self.source) {
+            let status = pool.status();
+            gauge.admitted(&status.mode, status.max_sessions);
+        }
         self.find_hello();
     }
 
