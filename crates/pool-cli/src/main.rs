@@ -30,6 +30,7 @@ mod signals;
 mod stand_in;
 mod status;
 mod streams;
+mod thread_limit;
 
 use std::process::ExitCode;
 

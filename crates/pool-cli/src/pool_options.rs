@@ -7,6 +7,7 @@ use plushie_pool_server::ServerConfig;
 
 use crate::failure::Failure;
 use crate::renderer_options::RendererOptions;
+use crate::thread_limit::thread_limit;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PoolOptions {
@@ -20,7 +21,7 @@ pub(crate) struct PoolOptions {
     modes: Vec<RendererMode>,
 
     /// How many sessions may be open at once in each mode; a client that wants more waits
-    /// [default: 512; in windowed mode 8]
+    /// [default: 512, or fewer where few threads are allowed; in windowed mode 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     max_sessions: Option<u16>,
 
@@ -40,8 +41,13 @@ Environment, where no option says otherwise:
   PLUSHIE_TEST_MAX_SESSIONS  --max-sessions
   PLUSHIE_TEST_TIMEOUT       a factor for all timeouts";
 
-/// How many sessions one renderer has at once by default, where it serves many.
+/// How many sessions a renderer has at once by default, where it serves many. Renderer 0.7.1 has a
+/// thread and some 130 KiB for each that is open, and answers 1,024 of them as fast as one.
 const SESSIONS: usize = 512;
+
+/// What part of the threads that are allowed the sessions of one mode may take: there are other
+/// modes, and the tests themselves. A renderer that gets no thread for a session ends.
+const PART_OF_THREADS: u64 = 4;
 
 /// How many windows there are by default, each with a renderer of its own.
 const WINDOWS: usize = 8;
@@ -63,11 +69,11 @@ impl PoolOptions {
     }
 
     /// How the server of these pools treats its clients: one alone may have all sessions of a
-    /// pool.
+    /// pool, and as many that wait for one.
     pub(crate) fn server_config(pools: &PoolSet) -> ServerConfig {
         let mut config = ServerConfig::default();
         let sessions = pools.default_pool().status().max_sessions;
-        config.max_sessions_per_client = sessions.max(SESSIONS);
+        config.max_sessions_per_client = 2 * sessions.max(SESSIONS);
         config
     }
 
@@ -106,7 +112,7 @@ impl PoolOptions {
     fn builder(&self, mode: RendererMode) -> Result<Builder, Failure> {
         let sessions = match mode {
             RendererMode::Windowed => WINDOWS,
-            _ => SESSIONS,
+            _ => sessions_by_default(thread_limit()),
         };
         let pool = SessionPool::builder().max_sessions(sessions);
         // The command may survive an interrupt, and goes on to need it.
@@ -119,9 +125,32 @@ impl PoolOptions {
     }
 }
 
+fn sessions_by_default(threads: Option<u64>) -> usize {
+    let part = threads.map(|threads| threads / PART_OF_THREADS);
+    let part = part.and_then(|part| usize::try_from(part).ok());
+    part.map_or(SESSIONS, |part| part.clamp(WINDOWS, SESSIONS))
+}
+
 fn mode_named(name: &str) -> Result<RendererMode, Error> {
     name.parse().map_err(|error: Error| {
         let message = format!("PLUSHIE_TEST_BACKEND: {error}");
         Error::new(ErrorKind::Config, message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_threads_mean_few_sessions() {
+        for (threads, sessions) in [
+            (None, 512),
+            (Some(u64::MAX), 512),
+            (Some(1024), 256),
+            (Some(10), 8),
+        ] {
+            assert_eq!(sessions_by_default(threads), sessions, "{threads:?}");
+        }
+    }
 }

@@ -91,6 +91,11 @@ impl Renderer {
         request["session"] = session.into();
         request["id"] = "1".into();
         self.say(&request);
+        self.hear_of(session)
+    }
+
+    /// The answer to request 1 of this session.
+    fn hear_of(&mut self, session: &str) -> Value {
         loop {
             let answer = self.hear();
             if answer["session"] == session && answer["id"] == "1" {
@@ -281,6 +286,82 @@ impl Renderer {
         shell.args(["-c", &script]).arg(program);
         Self::start(shell.args(command.get_args()))
     }
+}
+
+#[test]
+fn a_pool_of_an_sdk_has_as_many_sessions_at_once_as_it_asks_for() {
+    let run = Run::start(&[]);
+    assert_eq!(run.says, "mock 512");
+    let names: Vec<_> = (0..512).map(|n| format!("s{n}")).collect();
+    let tree = json!({"id": "main", "type": "window", "props": {}, "children": []});
+    let hash = json!({"type": "tree_hash", "name": "n"});
+    let renderers = ["--mock", "--headless"].map(|mode| {
+        let mut renderer = run.renderer(&[mode, "--max-sessions", "512"]);
+        for name in &names {
+            renderer.say(&json!({"type": "snapshot", "session": name, "tree": tree}));
+            let answer = renderer.ask(name, &hash);
+            assert_eq!(answer["type"], "tree_hash_response", "{answer}");
+        }
+        // One more waits for one of them, and none of them for it.
+        renderer.say(&json!({"type": "tree_hash", "session": "more", "id": "1", "name": "n"}));
+        for name in &names {
+            let answer = renderer.ask(name, &hash);
+            assert_eq!(answer["type"], "tree_hash_response", "{answer}");
+        }
+        renderer.say(&json!({"type": "reset", "session": "s7", "id": "1"}));
+        let answer = renderer.hear_of("more");
+        assert_eq!(answer["type"], "tree_hash_response", "{answer}");
+        renderer
+    });
+    drop(renderers);
+    let summary = run.end();
+    for mode in ["mock", "headless"] {
+        let line =
+            format!("{mode}: 513 sessions, 512 at once at most of 512; renderers started: 1 ");
+        assert!(summary.contains(&line), "{summary}");
+    }
+}
+
+#[test]
+fn how_many_sessions_there_are_can_be_said_in_each_mode() {
+    for (options, variable, says) in [
+        (&["--max-sessions", "5"][..], Some("7"), "mock 5"),
+        (&[], Some("7"), "mock 7"),
+        (
+            &["--mode", "headless", "--max-sessions", "700"],
+            None,
+            "headless 700",
+        ),
+        (
+            &["--mode", "windowed", "--display", "none"],
+            None,
+            "windowed 8",
+        ),
+        (
+            &["--mode", "windowed", "--display", "none"],
+            Some("9"),
+            "windowed 9",
+        ),
+    ] {
+        let mut run = pool(&["run", "--quiet"]);
+        if let Some(sessions) = variable {
+            run.env("PLUSHIE_TEST_MAX_SESSIONS", sessions);
+        }
+        let script = r#"echo "$PLUSHIE_TEST_BACKEND $PLUSHIE_TEST_MAX_SESSIONS""#;
+        run.args(options).args(["--", "sh", "-c", script]);
+        let output = run.output().unwrap();
+        assert_eq!(text(&output.stdout).trim(), says, "{output:?}");
+    }
+    // Each session takes a thread of its renderer.
+    let mut run = Command::new("prlimit");
+    let pool = pool(&["run", "--quiet", "--", "sh", "-c"]);
+    run.args(["--nproc=1200"]).arg(pool.get_program());
+    run.args(pool.get_args())
+        .arg(r#"echo "$PLUSHIE_TEST_MAX_SESSIONS""#);
+    run.env_remove("PLUSHIE_TEST_MAX_SESSIONS")
+        .env_remove("PLUSHIE_SOCKET");
+    let output = run.output().unwrap();
+    assert_eq!(text(&output.stdout).trim(), "300", "{output:?}");
 }
 
 /// Whether there is anything to show windows on, or to start for it.
