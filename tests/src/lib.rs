@@ -4,5 +4,6 @@
 //! would notice.
 
 pub mod client;
+pub mod font;
 pub mod script;
 pub mod wire;

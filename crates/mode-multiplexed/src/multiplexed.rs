@@ -81,7 +81,7 @@ impl Mode for Multiplexed {
     /// At least 2 sessions: told to serve one, a renderer is another program, in which all ids
     /// share one state and nothing closes.
     fn launch_args(&self, max_sessions: usize) -> Vec<String> {
-        let allowed = max_sessions.max(2) + HEADROOM;
+        let allowed = max_sessions.max(2).saturating_add(HEADROOM);
         vec![
             format!("--{}", self.name()),
             "--max-sessions".to_owned(),
@@ -137,5 +137,11 @@ mod tests {
         let args = Multiplexed::mock().launch_args(1);
         let allowed: usize = args[2].parse().unwrap();
         assert!(allowed >= 2, "{args:?}");
+        for max in [usize::MAX - 1, usize::MAX] {
+            assert_eq!(
+                Multiplexed::mock().launch_args(max)[2],
+                usize::MAX.to_string()
+            );
+        }
     }
 }

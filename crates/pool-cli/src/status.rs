@@ -260,6 +260,15 @@ fn section(text: &mut String, pool: &Value, about: &str) {
         "(launched: {}, died by themselves: {})\n",
         pool["launches"], pool["deaths"]
     );
+    let backoff = &pool["backoff"];
+    if backoff.is_object() {
+        let until = match &backoff["remaining_us"] {
+            Value::Null => "for good".to_owned(),
+            remaining => format!("for {}", time(remaining)),
+        };
+        let error = text_of(&backoff["error"]);
+        let _ = writeln!(text, "no renderer is launched {until}: {error}\n");
+    }
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {

@@ -50,7 +50,9 @@ pub enum ErrorKind {
     UnexpectedReply,
     /// A bound on time was reached in this phase.
     Timeout(Phase),
-    /// The renderer died too often; the pool no longer starts new ones.
+    /// Renderers died too often within the time of the
+    /// [`RestartPolicy`](crate::RestartPolicy): the pool starts the next one later than the
+    /// caller may wait, or never if the policy says so.
     RestartsExhausted,
 }
 

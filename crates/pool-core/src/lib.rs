@@ -2,7 +2,7 @@
 //!
 //! Whoever drives a state machine tells it what happened and what time it is, and carries out
 //! what it decides. A [`Link`](link::Link) is one renderer's traffic, [`Slots`] are the pool's
-//! places, a [`RestartBudget`] says whether a renderer that died is replaced:
+//! places, a [`RestartBudget`] says when a renderer that died is replaced:
 //!
 //! ```
 //! use plushie_pool_core::{ErrorKind, Slots};
@@ -45,6 +45,6 @@ pub use message::{Message, decode_payload};
 pub use mode::{Addressing, Close, Mode, Placement, RendererView};
 pub use outline::{Class, Outline};
 pub use probe::probe;
-pub use restart::{RestartBudget, RestartPolicy};
+pub use restart::{LONGEST_PAUSE, NextLaunch, RestartBudget, RestartPolicy};
 pub use slots::{Acquired, Slots, Ticket};
 pub use transport::{Envelope, FrameDecoder, Header, MAX_DEPTH, MAX_PAYLOAD, Read, Transport};

@@ -17,6 +17,9 @@ pub struct Outline {
     pub tag: Option<Box<str>>,
     /// `kind`, which the acknowledgement of an effect stub repeats.
     pub stub: Option<Box<str>>,
+    /// Whether its `type` is one that may have the renderer load fonts: `settings`, `load_font`,
+    /// `widget_op`.
+    pub may_load_fonts: bool,
 }
 
 /// What sending a message does to its session.
@@ -45,6 +48,11 @@ impl Class {
 }
 
 impl Outline {
+    /// Whether messages of this `type` may have the renderer load fonts.
+    pub fn is_of_fonts(kind: &str) -> bool {
+        matches!(kind, "settings" | "load_font" | "widget_op")
+    }
+
     /// Looks at `message`.
     ///
     /// # Errors
@@ -73,6 +81,7 @@ impl Outline {
             own_id: fields.id,
             tag: fields.tag,
             stub: fields.stub,
+            may_load_fonts: fields.may_load_fonts,
         })
     }
 }
@@ -90,6 +99,7 @@ struct Fields {
     reserved_id: bool,
     tag: Option<Box<str>>,
     stub: Option<Box<str>>,
+    may_load_fonts: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -133,7 +143,11 @@ impl Collect {
                 fields.tag = found.or(fields.tag.take());
             }
             _ if self.inside_payload => {}
-            Key::Type => fields.class = value.serialize(Probe(Type)).ok(),
+            Key::Type => {
+                let found = value.serialize(Probe(Type)).ok();
+                fields.class = found.map(|(class, _)| class);
+                fields.may_load_fonts = found.is_some_and(|(_, fonts)| fonts);
+            }
             Key::Session => fields.session = true,
             Key::Id => {
                 fields.id = true;
@@ -220,10 +234,10 @@ impl Seek for Text {
 }
 
 impl Seek for Type {
-    type Found = Class;
+    type Found = (Class, bool);
 
-    fn text(self, text: &str) -> Option<Class> {
-        Some(Class::of(text))
+    fn text(self, text: &str) -> Option<(Class, bool)> {
+        Some((Class::of(text), Outline::is_of_fonts(text)))
     }
 }
 

@@ -35,7 +35,7 @@ mod stats;
 mod token;
 
 pub use listener::Listen;
-pub use report::{PoolReport, RendererReport, Report};
+pub use report::{BackoffReport, PoolReport, RendererReport, Report};
 pub use server::{Server, ServerConfig};
 pub use stats::{ClientStats, Latency, SessionStats, Stats};
 pub use token::Token;

@@ -82,7 +82,7 @@ type Metric = (
     fn(&Report, &PoolReport) -> f64,
 );
 
-const OF_A_POOL: [Metric; 15] = [
+const OF_A_POOL: [Metric; 16] = [
     (
         "sessions_max",
         "gauge",
@@ -124,6 +124,15 @@ const OF_A_POOL: [Metric; 15] = [
         "gauge",
         "Renderers that are of use.",
         |_, pool| pool.renderers.len() as f64,
+    ),
+    (
+        "launch_backoff_seconds",
+        "gauge",
+        "For how long no renderer is launched, since others died or could not be started.",
+        |_, pool| match &pool.backoff {
+            Some(backoff) => backoff.remaining_us.map_or(f64::INFINITY, seconds),
+            None => 0.0,
+        },
     ),
     (
         "renderer_oldest_seconds",
@@ -188,6 +197,9 @@ impl Page {
     }
 
     fn sample(&mut self, name: &str, labels: &str, value: f64) -> fmt::Result {
+        if value == f64::INFINITY {
+            return writeln!(self.0, "plushie_pool_{name}{labels} +Inf");
+        }
         writeln!(self.0, "plushie_pool_{name}{labels} {value}")
     }
 }

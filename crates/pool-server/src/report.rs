@@ -1,8 +1,8 @@
 //! All that is known of a server and its pool, as `plushie-pool status` and a scraper want it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use plushie_pool::{LinkCounters, RendererStatus, Status};
+use plushie_pool::{BackoffStatus, LinkCounters, RendererStatus, Status};
 use serde::Serialize;
 
 use crate::stats::{Counts, Stats, micros};
@@ -58,6 +58,8 @@ pub struct PoolReport {
     pub launches: u64,
     /// Renderers that died by themselves.
     pub deaths: u64,
+    /// What keeps the pool from launching a renderer, if anything does.
+    pub backoff: Option<BackoffReport>,
     /// Messages sent to renderers.
     pub messages_sent: u64,
     /// Messages received from renderers.
@@ -66,6 +68,16 @@ pub struct PoolReport {
     pub events_lagged: u64,
     /// The renderers that are of use.
     pub renderers: Vec<RendererReport>,
+}
+
+/// Why a pool launches no renderer for the time being.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct BackoffReport {
+    /// How long that lasts; none if for ever.
+    pub remaining_us: Option<u64>,
+    /// What became of the last renderer.
+    pub error: String,
 }
 
 /// One renderer.
@@ -130,9 +142,20 @@ impl PoolReport {
             queued_messages: status.queued_messages,
             launches: status.launches,
             deaths: status.deaths,
+            backoff: status.backoff.map(BackoffReport::new),
             messages_sent: sent,
             messages_received: received,
             events_lagged: lagged,
+        }
+    }
+}
+
+impl BackoffReport {
+    fn new(status: BackoffStatus) -> Self {
+        let remaining = |until: Instant| until.saturating_duration_since(Instant::now());
+        Self {
+            remaining_us: status.until.map(|until| micros(remaining(until))),
+            error: status.error.to_string(),
         }
     }
 }

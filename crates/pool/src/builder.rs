@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +16,32 @@ use serde::Serialize;
 
 use crate::choice::{RendererMode, Sharing, WireFormat};
 use crate::engine::{Engine, EngineConfig};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Fonts};
+use crate::fonts;
 use crate::io_thread;
 use crate::pool::{PoolShared, SessionPool};
 use crate::registry;
 
 /// As good as for ever, and yet a time that can be added to any other.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How many sessions a pool has unless told otherwise.
+const SESSIONS: usize = 8;
+
+/// How many sessions a connection may have: as many as a server allows unless told otherwise.
+const OF_A_CONNECTION: usize = 256;
+
+/// What is asked of a server.
+#[derive(Debug, Clone)]
+struct Asked {
+    mode: Option<String>,
+}
+
+/// How many processes a pool starts without being asked for as many sessions.
+const MOST_RENDERERS: usize = 1_000;
+
+/// How many pixels wide or high a display of the pool's own may be: coordinates of X are 16 bits.
+const LARGEST_DISPLAY: u32 = 32_767;
 
 pub(crate) fn bounded(timeout: Duration) -> Duration {
     timeout.min(LONGEST)
@@ -32,7 +51,8 @@ pub(crate) fn bounded(timeout: Duration) -> Duration {
 #[must_use = "a pool is made by `start`"]
 pub struct Builder {
     name: Option<String>,
-    mode: RendererMode,
+    /// None if none was asked for.
+    mode: Option<RendererMode>,
     custom_mode: Option<Box<dyn Mode>>,
     format: WireFormat,
     transport: Option<Arc<dyn Transport>>,
@@ -42,7 +62,8 @@ pub struct Builder {
     own_process_groups: bool,
     connector: Option<Arc<dyn Connector>>,
     settings: Option<Arc<AppSettings>>,
-    max_sessions: usize,
+    /// None if no number was asked for.
+    max_sessions: Option<usize>,
     sharing: Sharing,
     display: Option<Display>,
     display_size: (u32, u32),
@@ -54,7 +75,8 @@ pub struct Builder {
     close_timeout: Duration,
     grace: Grace,
     event_capacity: Option<usize>,
-    of_a_server: bool,
+    /// The connector reaches a server, whose sessions the pool's are.
+    server: Option<Asked>,
     invalid: Option<Error>,
 }
 
@@ -62,7 +84,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             name: None,
-            mode: RendererMode::default(),
+            mode: None,
             custom_mode: None,
             format: WireFormat::default(),
             transport: None,
@@ -72,7 +94,7 @@ impl Builder {
             own_process_groups: false,
             connector: None,
             settings: None,
-            max_sessions: 8,
+            max_sessions: None,
             sharing: Sharing {
                 renderers: 1,
                 recycle_after: None,
@@ -87,13 +109,14 @@ impl Builder {
             close_timeout: Duration::from_secs(5),
             grace: Grace::default(),
             event_capacity: None,
-            of_a_server: false,
+            server: None,
             invalid: None,
         }
     }
 
     /// The renderer's binary. By default it is looked for: `PLUSHIE_BINARY_PATH`, what
-    /// `cargo plushie build` leaves behind, `bin/plushie-renderer`, `PATH`.
+    /// `cargo plushie build` and `cargo plushie download` leave in the target directory, which
+    /// `CARGO_TARGET_DIR` may name, `bin/plushie-renderer`, `PATH`.
     pub fn renderer(mut self, path: impl Into<PathBuf>) -> Self {
         self.renderer = Some(path.into());
         self
@@ -130,7 +153,7 @@ impl Builder {
 
     /// What renderers do; [`RendererMode::Mock`] by default.
     pub fn mode(mut self, mode: RendererMode) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
         self
     }
 
@@ -154,7 +177,7 @@ impl Builder {
 
     /// How many sessions may be open at once, at least 1; 8 by default.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
-        self.max_sessions = sessions;
+        self.max_sessions = Some(sessions);
         self
     }
 
@@ -170,7 +193,8 @@ impl Builder {
         self
     }
 
-    /// Over how many renderers to spread sessions, where one serves many; 1 by default.
+    /// Over how many renderers to spread sessions, where one serves many: 1 to 1,000, 1 by
+    /// default.
     pub fn renderers(mut self, renderers: usize) -> Self {
         self.sharing.renderers = renderers;
         self
@@ -191,7 +215,7 @@ impl Builder {
         self
     }
 
-    /// How large a display of the pool's own is, in pixels, each at least 1; 1280 x 1024 by
+    /// How large a display of the pool's own is, in pixels, each 1 to 32,767; 1280 x 1024 by
     /// default.
     pub fn display_size(mut self, width: u32, height: u32) -> Self {
         self.display_size = (width, height);
@@ -200,14 +224,17 @@ impl Builder {
 
     /// How many renderers to keep ready for sessions to come, where each session has one of its
     /// own; none by default. They are started in the background, and with the sessions there
-    /// are never more than `max_sessions`. Each is checked before a session gets it, and serves
+    /// are never more than `max_sessions`, and of those kept ready at most 1,000. Each is checked before a session gets it, and serves
     /// one session only.
     pub fn warm(mut self, renderers: usize) -> Self {
         self.warm = renderers;
         self
     }
 
-    /// How often renderers that die are replaced.
+    /// How often renderers that die are replaced. It is a rate: a pool whose renderers die too
+    /// often pauses, and goes on once the policy's time has passed. Meanwhile
+    /// [`Status::backoff`](crate::Status::backoff) says until when, and sessions that cannot
+    /// wait so long fail at once.
     pub fn restart(mut self, policy: RestartPolicy) -> Self {
         self.restart = policy;
         self
@@ -252,14 +279,72 @@ impl Builder {
         self
     }
 
-    /// The connector reaches a server.
-    pub(crate) fn of_a_server(mut self) -> Self {
-        self.of_a_server = true;
+    /// Has the pool's sessions be those of the server that this connector reaches. What concerns
+    /// renderers is put aside: the table of [`shared`](Self::shared) says what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) for what no server can do.
+    pub(crate) fn of_a_server(
+        mut self,
+        connector: Arc<dyn Connector>,
+        mode: impl Mode,
+    ) -> Result<Self, Error> {
+        for (option, is_given) in [
+            ("connector", self.connector.is_some()),
+            ("custom_mode", self.custom_mode.is_some()),
+            ("transport", self.transport.is_some()),
+        ] {
+            if is_given {
+                let message = format!(
+                    "the option {option} describes a pool's own renderers, but the sessions are \
+                     those of the server at {}",
+                    connector.describe()
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        self.server = Some(Asked {
+            mode: self.mode.map(|mode| mode.to_string()),
+        });
+        self.connector = Some(connector);
+        self.custom_mode = Some(Box::new(mode));
+        self.max_sessions = Some(match self.max_sessions {
+            Some(sessions) => sessions.min(OF_A_CONNECTION),
+            None => OF_A_CONNECTION,
+        });
+        self.renderer = None;
+        self.renderer_args = Vec::new();
+        self.renderer_env = Vec::new();
+        self.display = None;
         #[cfg(not(feature = "msgpack"))]
         {
             self.format = WireFormat::Json;
         }
-        self
+        Ok(self)
+    }
+
+    /// The renderer that was asked for, if any.
+    pub(crate) fn asked_renderer(&self) -> Option<&Path> {
+        self.renderer.as_deref()
+    }
+
+    /// The mode that was asked for, if any.
+    pub(crate) fn asked_mode(&self) -> Option<RendererMode> {
+        self.mode
+    }
+
+    /// Describes a pool that only says what the renderer is that was asked for, if one was.
+    pub(crate) fn of_its_renderer(&self, mode: impl Mode) -> Option<Self> {
+        let mut builder = Self::new();
+        builder.renderer = Some(self.renderer.clone()?);
+        builder.renderer_args = self.renderer_args.clone();
+        builder.renderer_env = self.renderer_env.clone();
+        builder.format = self.format;
+        builder.launch_timeout = self.launch_timeout;
+        builder.grace = self.grace;
+        builder.custom_mode = Some(Box::new(mode));
+        Some(builder)
     }
 
     /// Takes of [what the environment says](Self::with_env) what does not concern renderers.
@@ -299,14 +384,16 @@ impl Builder {
         };
         if let Some(mode) = text("PLUSHIE_TEST_BACKEND")? {
             let parsed = mode.parse();
-            self.mode = parsed
+            let parsed = parsed
                 .map_err(|error: Error| senseless("PLUSHIE_TEST_BACKEND", &error.to_string()))?;
+            self.mode = Some(parsed);
         }
         if let Some(sessions) = text("PLUSHIE_TEST_MAX_SESSIONS")? {
-            self.max_sessions = sessions.parse().map_err(|_| {
+            let parsed = sessions.parse().map_err(|_| {
                 let problem = format!("is {sessions:?}, not a number of sessions");
                 senseless("PLUSHIE_TEST_MAX_SESSIONS", &problem)
             })?;
+            self.max_sessions = Some(parsed);
         }
         if let Some(factor) = text("PLUSHIE_TEST_TIMEOUT")? {
             let parsed = factor.parse().ok();
@@ -350,10 +437,11 @@ impl Builder {
     /// The pool, of which nothing runs yet but its thread.
     pub(crate) fn build(mut self) -> Result<SessionPool, Error> {
         self.check()?;
+        let max_sessions = self.max_sessions.unwrap_or(SESSIONS);
         let is_custom = self.custom_mode.is_some();
         let mode = match self.custom_mode.take() {
             Some(mode) => mode,
-            None => self.mode.build(&self.sharing)?,
+            None => self.mode.unwrap_or_default().build(&self.sharing)?,
         };
         let transport = match self.transport.take() {
             Some(transport) => transport,
@@ -386,8 +474,17 @@ impl Builder {
         let is_only_renderer =
             !is_custom && mode.addressing() == Addressing::BySession && self.sharing.renderers == 1;
         let warm = match mode.addressing() {
-            Addressing::Single => self.warm.min(self.max_sessions),
+            Addressing::Single => self.warm.min(max_sessions),
             Addressing::BySession => 0,
+        };
+        let fonts = match &self.settings {
+            // A server counts for itself.
+            Some(settings) if self.server.is_none() => fonts::of_settings(&*transport, &**settings),
+            _ => 0,
+        };
+        let most_fonts = match self.server {
+            Some(_) => usize::MAX,
+            None => fonts::MOST,
         };
         let config = EngineConfig {
             name: self.name,
@@ -396,22 +493,28 @@ impl Builder {
             connector,
             renderer: RendererConfig {
                 link,
-                args: mode.launch_args(self.max_sessions),
+                args: mode.launch_args(max_sessions),
+                mode: self.server.as_ref().and_then(|server| server.mode.clone()),
                 settings: self.settings.clone(),
                 launch_timeout: self.launch_timeout,
                 grace: self.grace,
                 lend: is_only_renderer,
             },
             settings: self.settings,
-            max_sessions: self.max_sessions,
+            settings_fonts: fonts,
+            max_sessions,
             initial_renderers: mode.initial_renderers().max(warm),
             warm,
             screen,
             timeout: self.timeout,
             acquire_timeout: self.acquire_timeout,
-            of_a_server: self.of_a_server,
+            of_a_server: self.server.is_some(),
         };
-        let fleet = Fleet::new(mode, self.restart, warm);
+        let fonts = Fonts {
+            at_launch: fonts,
+            most: most_fonts,
+        };
+        let fleet = Fleet::new(mode, self.restart, warm, fonts);
         let engine = io_thread::start(|io| Engine::new(config, fleet, io))?;
         let shared = Arc::new(PoolShared { engine });
         if let Some(name) = &shared.engine.config.name {
@@ -425,7 +528,7 @@ impl Builder {
             return Err(error);
         }
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
-        if self.max_sessions == 0 {
+        if self.max_sessions == Some(0) {
             return refuse("max_sessions is 0; a pool has at least one session");
         }
         if self.sharing.renderers == 0 {
@@ -437,8 +540,33 @@ impl Builder {
         if self.event_capacity == Some(0) {
             return refuse("event_capacity is 0; then no event would ever arrive");
         }
-        if self.display_size.0 == 0 || self.display_size.1 == 0 {
+        let (width, height) = self.display_size;
+        if width == 0 || height == 0 {
             return refuse("display_size is 0; a display has at least one pixel");
+        }
+        if width.max(height) > LARGEST_DISPLAY {
+            return refuse(&format!(
+                "display_size is {width} x {height}; a display has at most {LARGEST_DISPLAY} \
+                 pixels a side"
+            ));
+        }
+        if self.sharing.renderers > MOST_RENDERERS {
+            return refuse(&format!(
+                "renderers is {}; a pool starts at most {MOST_RENDERERS}",
+                self.sharing.renderers
+            ));
+        }
+        if self.warm.min(self.max_sessions.unwrap_or(SESSIONS)) > MOST_RENDERERS {
+            return refuse(&format!(
+                "warm is {}; a pool starts at most {MOST_RENDERERS} renderers",
+                self.warm
+            ));
+        }
+        if self.restart.max_restarts > 0 && self.restart.within.is_zero() {
+            return refuse(
+                "the restart policy's within is 0, so that no restart would ever count; give the \
+                 time over which max_restarts are counted",
+            );
         }
         if self.connector.is_some() && self.display.is_some() {
             return refuse(
@@ -499,9 +627,9 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("name", &self.name)
-            .field("mode", &self.mode)
+            .field("mode", &self.mode.unwrap_or_default())
             .field("format", &self.format)
-            .field("max_sessions", &self.max_sessions)
+            .field("max_sessions", &self.max_sessions.unwrap_or(SESSIONS))
             .finish_non_exhaustive()
     }
 }
@@ -520,11 +648,11 @@ mod tests {
     fn the_environment_is_taken_at_its_word() {
         assert_eq!(
             with("PLUSHIE_TEST_BACKEND", "windowed").unwrap().mode,
-            RendererMode::Windowed
+            Some(RendererMode::Windowed)
         );
         assert_eq!(
             with("PLUSHIE_TEST_MAX_SESSIONS", "3").unwrap().max_sessions,
-            3
+            Some(3)
         );
         let slow = with("PLUSHIE_TEST_TIMEOUT", "2.5").unwrap();
         assert_eq!(slow.timeout, Duration::from_secs(75));

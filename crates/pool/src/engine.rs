@@ -2,12 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use plushie_pool_core::{
-    Acquired, Error, ErrorKind, RendererId, SessionId, Slots, Ticket, Transport,
+    Acquired, Addressing, Error, ErrorKind, LONGEST_PAUSE, RendererId, SessionId, Slots, Ticket,
+    Transport,
 };
 use plushie_pool_renderer::{
     AppSettings, Connector, End, Hello, Observer, Renderer, RendererConfig, Screen,
@@ -32,7 +33,8 @@ pub(crate) struct Engine {
     deserted: watch::Sender<bool>,
     /// Nothing is left.
     over: watch::Sender<bool>,
-    hello: OnceLock<Hello>,
+    /// What the renderer that was started last said of itself.
+    hello: Mutex<Option<Hello>>,
 }
 
 /// What a pool was built with.
@@ -43,6 +45,8 @@ pub(crate) struct EngineConfig {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) renderer: RendererConfig,
     pub(crate) settings: Option<Arc<AppSettings>>,
+    /// How many fonts each session has its renderer load by these.
+    pub(crate) settings_fonts: usize,
     pub(crate) max_sessions: usize,
     pub(crate) initial_renderers: usize,
     pub(crate) warm: usize,
@@ -58,6 +62,15 @@ type SlotSender = oneshot::Sender<Result<Slot, Error>>;
 /// A session's place in the pool, given back when dropped.
 pub(crate) struct Slot(Option<Arc<Engine>>);
 
+/// What a session needs of its renderer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    /// How long it may wait for a launch to begin, if none may be begun yet.
+    pub(crate) deadline: Instant,
+    /// How many fonts it has the renderer load besides those of the pool's settings.
+    pub(crate) fonts: usize,
+}
+
 /// A session's place on a renderer, given back when dropped.
 struct Seat {
     engine: Option<Arc<Engine>>,
@@ -68,6 +81,7 @@ struct Seat {
 /// A session that was opened.
 pub(crate) struct Opened {
     pub(crate) id: SessionId,
+    pub(crate) seat: RendererId,
     pub(crate) renderer: Renderer,
     /// It was not launched for this session.
     pub(crate) spare: bool,
@@ -88,7 +102,7 @@ impl Engine {
             closing: watch::Sender::new(false),
             deserted: watch::Sender::new(false),
             over: watch::Sender::new(false),
-            hello: OnceLock::new(),
+            hello: Mutex::new(None),
             config,
         }
     }
@@ -143,7 +157,9 @@ impl Engine {
         self.raise_screen().await?;
         let mut launched = Vec::new();
         for _ in 0..self.config.initial_renderers {
-            let launch = self.fleet().launch()?;
+            let now = Instant::now();
+            // One of them may have failed already: what it failed of is found below.
+            let launch = self.fleet().launch(now, now + LONGEST_PAUSE)?;
             launched.push(launch.tell.subscribe());
             self.start_launch(launch);
         }
@@ -206,7 +222,8 @@ impl Engine {
         match started {
             Ok(renderer) => {
                 self.spares.started();
-                self.hello.get_or_init(|| renderer.identity().hello.clone());
+                self.fleet().launched();
+                *self.last_hello() = Some(renderer.identity().hello.clone());
                 tell.send_replace(Some(Ok(renderer.clone())));
                 // Both may have happened while nobody could tell the renderer.
                 if *self.closing.borrow() {
@@ -268,10 +285,14 @@ impl Engine {
     }
 
     /// Opens a session in a place of the pool.
-    pub(crate) async fn open(self: &Arc<Self>, mut slot: Slot) -> Result<Opened, Error> {
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        mut slot: Slot,
+        wish: Wish,
+    ) -> Result<Opened, Error> {
         let mut attempt = 1;
         loop {
-            let (mut seat, spare) = self.seat()?;
+            let (mut seat, spare) = self.seat(wish)?;
             let renderer = match settled(&mut seat.launched).await {
                 Ok(renderer) => renderer,
                 // Its display died while it started; the next one gets a new one.
@@ -289,6 +310,7 @@ impl Engine {
                     slot.0 = None;
                     return Ok(Opened {
                         id,
+                        seat: seat.renderer,
                         renderer,
                         spare,
                     });
@@ -303,10 +325,31 @@ impl Engine {
         }
     }
 
+    /// What a renderer says of itself. If none has run yet one is launched, which stays for the
+    /// first session.
+    pub(crate) async fn ask_hello(self: &Arc<Self>) -> Result<Hello, Error> {
+        if let Some(hello) = self.hello() {
+            return Ok(hello);
+        }
+        let now = Instant::now();
+        let any = self.fleet().any(now, now + self.config.acquire_timeout);
+        let (mut launched, launch) = any?;
+        if let Some(launch) = launch {
+            self.start_launch(launch);
+        }
+        let renderer = settled(&mut launched).await?;
+        Ok(renderer.identity().hello.clone())
+    }
+
     /// Also says whether the renderer was a spare.
-    fn seat(self: &Arc<Self>) -> Result<(Seat, bool), Error> {
-        let place = self.fleet().place()?;
-        let spare = self.config.warm > 0 && place.launch.is_none();
+    fn seat(self: &Arc<Self>, wish: Wish) -> Result<(Seat, bool), Error> {
+        let fonts = self.config.settings_fonts.saturating_add(wish.fonts);
+        let place = self.fleet().place(Instant::now(), wish.deadline, fonts)?;
+        for full in place.full {
+            full.stop();
+        }
+        let is_single = self.config.renderer.link.addressing == Addressing::Single;
+        let spare = is_single && place.launch.is_none();
         if let Some(launch) = place.launch {
             self.start_launch(launch);
         }
@@ -349,13 +392,29 @@ impl Engine {
         self.io.clone()
     }
 
-    /// What the first renderer said of itself; none before there was one.
-    pub(crate) fn hello(&self) -> Option<&Hello> {
-        self.hello.get()
+    /// What the renderer that was started last said of itself; none before there was one.
+    pub(crate) fn hello(&self) -> Option<Hello> {
+        self.last_hello().clone()
+    }
+
+    /// The mode's name: a server says which one it is in.
+    pub(crate) fn mode(&self) -> String {
+        let of_server = self.config.of_a_server.then(|| self.hello()).flatten();
+        of_server.map_or_else(|| self.config.mode.clone(), |hello| hello.mode)
+    }
+
+    fn last_hello(&self) -> MutexGuard<'_, Option<Hello>> {
+        self.hello.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         *self.closing.borrow()
+    }
+
+    /// Whether it will open no more sessions: it was closed, its I/O thread ended, or its last
+    /// renderer died and is not to be replaced.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_closed() || *self.over.borrow() || self.fleet().is_spent(Instant::now())
     }
 
     fn check_over(&self) {

@@ -1,12 +1,12 @@
 //! The pool's renderers: which there are, what each has to do, and which are on their way out.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plushie_pool_core::link::LinkCounters;
 use plushie_pool_core::{
-    Addressing, Error, ErrorKind, Mode, Placement, RendererId, RendererView, RestartBudget,
-    RestartPolicy,
+    Addressing, Error, ErrorKind, Mode, NextLaunch, Placement, RendererId, RendererView,
+    RestartBudget, RestartPolicy,
 };
 use plushie_pool_renderer::{End, Renderer};
 use tokio::sync::watch;
@@ -20,9 +20,20 @@ pub(crate) struct Fleet {
     budget: RestartBudget,
     /// How many renderers of one session each are kept for sessions to come.
     warm: usize,
-    last_death: Option<Error>,
+    fonts: Fonts,
+    /// What became of the last renderer that died or could not be started.
+    last_failure: Option<Failure>,
     closed: Option<Error>,
     past: Past,
+}
+
+/// What is known of the fonts that renderers load.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fonts {
+    /// How many each loads from the settings it is launched with.
+    pub(crate) at_launch: usize,
+    /// How many it loads before it gets no more sessions.
+    pub(crate) most: usize,
 }
 
 /// What became of renderers that are gone.
@@ -33,13 +44,32 @@ pub(crate) struct Past {
     pub(crate) counters: LinkCounters,
 }
 
+/// What became of a renderer.
+struct Failure {
+    error: Error,
+    /// It ran before, rather than never having been started.
+    died: bool,
+}
+
+/// What keeps a pool from launching a renderer.
+#[derive(Debug, Clone)]
+pub(crate) struct Backoff {
+    /// When it may launch one again; `None` if never.
+    pub(crate) until: Option<Instant>,
+    pub(crate) error: Error,
+}
+
 /// Tells those who wait for a renderer what became of its launch.
 pub(crate) type Launched = watch::Receiver<Option<Result<Renderer, Error>>>;
 
 struct Member {
     launched: Launched,
+    /// Its launch begins then; at once if there is no pause to keep.
+    not_before: Option<Instant>,
     sessions: usize,
     served: u64,
+    /// The fonts it was told to load, which it keeps.
+    fonts: usize,
     retiring: bool,
 }
 
@@ -49,6 +79,8 @@ pub(crate) struct Place {
     pub(crate) launched: Launched,
     /// It is a new one: somebody has to launch it, and say so here.
     pub(crate) launch: Option<Launch>,
+    /// Those that have no session and get none any more: they are to be stopped.
+    pub(crate) full: Vec<Renderer>,
 }
 
 /// A renderer to be launched.
@@ -59,7 +91,12 @@ pub(crate) struct Launch {
 }
 
 impl Fleet {
-    pub(crate) fn new(mode: Box<dyn Mode>, policy: RestartPolicy, warm: usize) -> Self {
+    pub(crate) fn new(
+        mode: Box<dyn Mode>,
+        policy: RestartPolicy,
+        warm: usize,
+        fonts: Fonts,
+    ) -> Self {
         Self {
             addressing: mode.addressing(),
             mode,
@@ -67,19 +104,27 @@ impl Fleet {
             next: 1,
             budget: RestartBudget::new(policy),
             warm,
-            last_death: None,
+            fonts,
+            last_failure: None,
             closed: None,
             past: Past::default(),
         }
     }
 
-    /// Finds a place for a session, and counts it as taken.
+    /// Finds a place for a session that has its renderer load so many fonts, and may wait until
+    /// `deadline` for a launch to begin; counts it as taken.
     ///
     /// # Errors
     ///
-    /// What the fleet was closed with, or `RestartsExhausted`.
-    pub(crate) fn place(&mut self) -> Result<Place, Error> {
+    /// What the fleet was closed with, or why no renderer is launched until then.
+    pub(crate) fn place(
+        &mut self,
+        now: Instant,
+        deadline: Instant,
+        fonts: usize,
+    ) -> Result<Place, Error> {
         self.check_open()?;
+        let full = self.retire_full_of_fonts(fonts);
         // The mode is asked before anything changes: one of the user's may panic.
         let worn_out = self.mode.recycle_after();
         let views = self.members.iter().filter(|(_, member)| !member.retiring);
@@ -90,23 +135,33 @@ impl Fleet {
             Placement::On(id) => views.iter().any(|view| view.id == id).then_some(id),
             Placement::Launch => None,
         };
-        let (renderer, launch) = match chosen {
+        let is_put_off = match chosen.and_then(|id| self.members.get(&id)) {
+            Some(member) => member.not_before.is_some_and(|at| at > now),
+            None => self.budget.next_launch(now) != NextLaunch::Now,
+        };
+        // Meanwhile a renderer that runs serves more than its share.
+        let instead = is_put_off.then(|| self.idlest_running()).flatten();
+        let (renderer, launch) = match instead.or(chosen) {
             Some(id) => (id, None),
-            None => match (self.launch(), fallback(self.addressing, &views)) {
-                (Ok(launch), _) => (launch.id, Some(launch)),
-                (Err(_), Some(id)) => (id, None),
-                (Err(error), None) => return Err(error),
-            },
+            None => {
+                let launch = self.launch(now, deadline)?;
+                (launch.id, Some(launch))
+            }
         };
         let member = self.members.get_mut(&renderer);
         let member = member.expect("chosen among the members");
+        if let Some(at) = member.not_before.filter(|at| *at > deadline) {
+            return Err(self.backing_off(Some(at), now));
+        }
         member.sessions += 1;
         member.served += 1;
+        member.fonts = member.fonts.saturating_add(fonts);
         member.retiring |= worn_out.is_some_and(|worn_out| member.served >= worn_out);
         Ok(Place {
             renderer,
             launched: member.launched.clone(),
             launch,
+            full,
         })
     }
 
@@ -115,40 +170,90 @@ impl Fleet {
     /// # Errors
     ///
     /// As [`place`](Self::place).
-    pub(crate) fn launch(&mut self) -> Result<Launch, Error> {
+    pub(crate) fn launch(&mut self, now: Instant, deadline: Instant) -> Result<Launch, Error> {
         self.check_open()?;
-        if self.budget.is_spent() {
-            return Err(self.exhausted());
-        }
+        let not_before = match self.budget.next_launch(now) {
+            NextLaunch::Now => None,
+            NextLaunch::At(at) if at <= deadline => Some(at),
+            NextLaunch::At(at) => return Err(self.backing_off(Some(at), now)),
+            NextLaunch::Never => return Err(self.backing_off(None, now)),
+        };
         let id = RendererId::new(self.next);
         self.next += 1;
         self.past.launches += 1;
         let (tell, launched) = watch::channel(None);
         let member = Member {
             launched,
+            not_before,
             sessions: 0,
             served: 0,
+            fonts: self.fonts.at_launch,
             retiring: false,
         };
         self.members.insert(id, member);
         Ok(Launch {
             id,
-            not_before: self.budget.not_before(),
+            not_before,
             tell,
         })
+    }
+
+    /// Any renderer that a session may get, launched if there is none: it waits for the first
+    /// session then.
+    ///
+    /// # Errors
+    ///
+    /// As [`place`](Self::place).
+    pub(crate) fn any(
+        &mut self,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<(Launched, Option<Launch>), Error> {
+        let there = self.members.values().find(|member| !member.retiring);
+        if let Some(member) = there {
+            return Ok((member.launched.clone(), None));
+        }
+        let launch = self.launch(now, deadline)?;
+        Ok((launch.tell.subscribe(), Some(launch)))
     }
 
     fn check_open(&self) -> Result<(), Error> {
         self.closed.clone().map_or(Ok(()), Err)
     }
 
-    fn exhausted(&self) -> Error {
-        let message = "renderers died too often; the pool starts no more";
-        let error = Error::new(ErrorKind::RestartsExhausted, message);
-        match &self.last_death {
-            Some(last) => error.with_hint(format!("the last one: {last}")),
-            None => error,
-        }
+    /// Why no renderer is launched before then, or ever.
+    fn backing_off(&self, until: Option<Instant>, now: Instant) -> Error {
+        let next = match until {
+            Some(at) => format!("the pool starts the next one in {}", seconds(at - now)),
+            None => "the pool starts no more, as its restart policy says".to_owned(),
+        };
+        let Some(failure) = &self.last_failure else {
+            return Error::new(ErrorKind::RestartsExhausted, next);
+        };
+        let (kind, what) = match failure.died {
+            true => (ErrorKind::RestartsExhausted, "renderers died too often"),
+            false => (failure.error.kind(), "no renderer could be started"),
+        };
+        Error::new(kind, format!("{what}; {next}"))
+            .with_hint(format!("the last one: {}", failure.error))
+    }
+
+    /// What keeps the pool from launching a renderer now, if anything does.
+    pub(crate) fn backoff(&mut self, now: Instant) -> Option<Backoff> {
+        let until = match self.budget.next_launch(now) {
+            NextLaunch::Now => return None,
+            NextLaunch::At(at) => Some(at),
+            NextLaunch::Never => None,
+        };
+        let error = self.backing_off(until, now);
+        Some(Backoff { until, error })
+    }
+
+    /// Whether no session can be opened any more: the policy replaces no renderer, and the last
+    /// one is gone.
+    pub(crate) fn is_spent(&mut self, now: Instant) -> bool {
+        self.budget.next_launch(now) == NextLaunch::Never
+            && self.members.values().all(|member| member.retiring)
     }
 
     /// A session no longer occupies its renderer; returns the renderer if it is to be stopped.
@@ -180,6 +285,27 @@ impl Fleet {
         missing.min(room.saturating_sub(without.count()))
     }
 
+    /// Gives no more sessions to renderers that would not load so many fonts besides those they
+    /// have; one that has had no session yet is as good as any. Returns those to be stopped.
+    fn retire_full_of_fonts(&mut self, fonts: usize) -> Vec<Renderer> {
+        let most = self.fonts.most;
+        let members = self.members.values_mut().filter(|member| !member.retiring);
+        let full =
+            members.filter(|member| member.served > 0 && member.fonts.saturating_add(fonts) > most);
+        let stopped = full.filter_map(|member| {
+            member.retiring = true;
+            member.stop_if_done()
+        });
+        stopped.collect()
+    }
+
+    /// A session had its renderer load fonts.
+    pub(crate) fn loaded_fonts(&mut self, renderer: RendererId, fonts: usize) {
+        if let Some(member) = self.members.get_mut(&renderer) {
+            member.fonts = member.fonts.saturating_add(fonts);
+        }
+    }
+
     /// A renderer gets no more sessions; returns it if it is to be stopped.
     pub(crate) fn retire(&mut self, renderer: RendererId) -> Option<Renderer> {
         let member = self.members.get_mut(&renderer)?;
@@ -204,24 +330,34 @@ impl Fleet {
         self.past.counters = self.past.counters + counters;
         if !end.asked {
             self.past.deaths += 1;
-            self.died(&end.error, now);
+            self.failed(&end.error, true, now);
         }
         !end.asked && member.is_some_and(|member| member.served == 0)
+    }
+
+    /// A renderer is of use.
+    pub(crate) fn launched(&mut self) {
+        self.budget.started();
     }
 
     /// A renderer could not be started.
     pub(crate) fn launch_failed(&mut self, renderer: RendererId, error: &Error, now: Instant) {
         self.members.remove(&renderer);
-        if self.closed.is_none() {
-            self.died(error, now);
+        if self.closed.is_some() {
+            return;
         }
+        // With a process that ended, rather than nothing to start or to connect to.
+        self.failed(error, error.exit().is_some(), now);
     }
 
-    fn died(&mut self, error: &Error, now: Instant) {
-        self.last_death = Some(error.clone());
-        // A session's own renderer takes nobody with it, and is not replaced.
-        if self.addressing == Addressing::BySession {
-            self.budget.died(now);
+    fn failed(&mut self, error: &Error, died: bool, now: Instant) {
+        let error = error.clone();
+        self.last_failure = Some(Failure { error, died });
+        match self.addressing {
+            // A session's own renderer takes no other session with it, and is not replaced.
+            Addressing::Single => {}
+            Addressing::BySession if died => self.budget.died(now),
+            Addressing::BySession => self.budget.not_started(now),
         }
     }
 
@@ -231,6 +367,19 @@ impl Fleet {
         self.renderers()
             .map(|(_, renderer, _, _)| renderer)
             .collect()
+    }
+
+    /// The renderer that runs and has most room, for when no other may be launched yet.
+    fn idlest_running(&self) -> Option<RendererId> {
+        if self.addressing == Addressing::Single {
+            return None;
+        }
+        let running = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.retiring && member.renderer().is_some());
+        let idlest = running.min_by_key(|(_, member)| member.sessions);
+        idlest.map(|(id, _)| *id)
     }
 
     /// Whether there is nothing left to wait for.
@@ -253,10 +402,9 @@ impl Fleet {
     }
 }
 
-/// The renderer that has most room, for when no new one may be started.
-fn fallback(addressing: Addressing, views: &[RendererView]) -> Option<RendererId> {
-    let idlest = views.iter().min_by_key(|view| view.sessions)?;
-    (addressing == Addressing::BySession).then_some(idlest.id)
+/// A time for people: `43.2 s`.
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
 }
 
 impl Member {

@@ -110,11 +110,21 @@
 //! }
 //! ```
 //!
+//! # Known limits of the renderer
+//!
+//! - It loads 256 fonts in its life, for all its sessions together, and the same font again counts
+//!   again: those of `settings`, of `load_font` and of the `widget_op` of that name. The pool
+//!   counts them, and gives new sessions a fresh renderer in time. Sessions that are open together
+//!   on one renderer and load more than 64 by messages may still be refused one
+//!   (`font_cap_exceeded`). Fonts of one session are there for the others on its renderer.
+//! - It remembers 1,024 names of font families; further ones are drawn in its default font until
+//!   the renderer is [replaced](Builder::recycle_after).
+//!
 //! # Where the renderer comes from
 //!
 //! `cargo install plushie-renderer --version 0.7.1` is one way to have one. It is looked for in
-//! `PLUSHIE_BINARY_PATH`, then in what `cargo plushie build` leaves behind, in `bin/` and in
-//! `PATH`; [`Builder::renderer`] names one.
+//! `PLUSHIE_BINARY_PATH`, then in what `cargo plushie build` and `cargo plushie download` leave in
+//! the target directory, in `bin/` and in `PATH`; [`Builder::renderer`] names one.
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -123,6 +133,7 @@ mod choice;
 mod connected;
 mod engine;
 mod fleet;
+mod fonts;
 pub mod io;
 mod io_thread;
 mod pool;
@@ -140,7 +151,7 @@ pub use pool::SessionPool;
 pub use pools::PoolSet;
 pub use request::{Request, SendInteract, SendMessage};
 pub use session::{Events, Session};
-pub use status::{DisplayStatus, RendererStatus, Status};
+pub use status::{BackoffStatus, DisplayStatus, RendererStatus, Status};
 
 pub use plushie_pool_core as core;
 pub use plushie_pool_core::link::{LinkCounters, SessionEvent};

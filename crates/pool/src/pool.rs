@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use plushie_pool_core::Error;
+use plushie_pool_core::{Error, LONGEST_PAUSE};
+use plushie_pool_renderer::Hello;
 
 use crate::builder::Builder;
 use crate::connected;
-use crate::engine::{Engine, Slot};
+use crate::engine::{Engine, Slot, Wish};
 use crate::registry;
 use crate::session::Session;
 use crate::spares;
@@ -44,6 +45,11 @@ impl SessionPool {
         &self.shared.engine
     }
 
+    /// See [`Engine::ask_hello`].
+    pub(crate) async fn ask_hello(&self) -> Result<Hello, Error> {
+        self.shared.engine.ask_hello().await
+    }
+
     pub(crate) fn new(shared: Arc<PoolShared>) -> Self {
         Self { shared }
     }
@@ -60,7 +66,9 @@ impl SessionPool {
     }
 
     /// Opens a session. Waits its turn if all are in use, for as long as `acquire_timeout`,
-    /// and for the renderer to start, if a new one is needed.
+    /// and for the renderer to start, if a new one is needed. While the pool puts off launching
+    /// one, because renderers died too often or could not be started ([`Status::backoff`]), it
+    /// waits for that too, within the same time.
     ///
     /// The renderer hears of the session with its first message.
     ///
@@ -68,20 +76,28 @@ impl SessionPool {
     ///
     /// [`Timeout`](plushie_pool_core::ErrorKind::Timeout) of the acquire phase;
     /// [`PoolClosed`](plushie_pool_core::ErrorKind::PoolClosed);
-    /// [`RestartsExhausted`](plushie_pool_core::ErrorKind::RestartsExhausted); or why a new
-    /// renderer could not be started.
+    /// [`RestartsExhausted`](plushie_pool_core::ErrorKind::RestartsExhausted), at once, if no
+    /// renderer runs and the next is launched later than `acquire_timeout` allows, with what the
+    /// last one died of; or why a new renderer could not be started.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: the place in the queue, or in the pool, is given up.
     pub async fn register(&self) -> Result<Session, Error> {
+        self.register_loading(0).await
+    }
+
+    /// [`register`](Self::register) for a session that will have its renderer load so many fonts
+    /// by settings of its own.
+    pub(crate) async fn register_loading(&self, fonts: usize) -> Result<Session, Error> {
         let engine = &self.shared.engine;
+        let deadline = Instant::now() + engine.config.acquire_timeout;
         let slot = engine.acquire(engine.config.acquire_timeout).await?;
-        self.open(slot).await
+        self.open(slot, Wish { deadline, fonts }).await
     }
 
     /// Opens a session if one is free and nobody waits for it. May still wait for a renderer
-    /// to start.
+    /// to start, and for the pause of 5 s at most between the launches of renderers that die.
     ///
     /// # Errors
     ///
@@ -92,14 +108,17 @@ impl SessionPool {
     ///
     /// Cancel safe.
     pub async fn try_register(&self) -> Result<Session, Error> {
-        let slot = self.shared.engine.try_acquire()?;
-        self.open(slot).await
+        let engine = &self.shared.engine;
+        let slot = engine.try_acquire()?;
+        let patience = engine.config.acquire_timeout.min(LONGEST_PAUSE);
+        let deadline = Instant::now() + patience;
+        self.open(slot, Wish { deadline, fonts: 0 }).await
     }
 
-    async fn open(&self, mut slot: Slot) -> Result<Session, Error> {
+    async fn open(&self, mut slot: Slot, wish: Wish) -> Result<Session, Error> {
         let engine = &self.shared.engine;
         loop {
-            let opened = engine.open(slot).await?;
+            let opened = engine.open(slot, wish).await?;
             let was_spare = opened.spare;
             let session = Session::new(self.shared.clone(), opened);
             if !was_spare || spares::answers(&session).await {

@@ -247,11 +247,11 @@ impl Others {
 }
 
 impl Entry {
-    /// It ran, and was shut down.
+    /// It ran, and was shut down or will open no more sessions.
     fn is_over(&self) -> bool {
         let started = self.outcome.peek();
         started.is_some_and(|started| match started {
-            Ok(pool) => pool.engine().is_closed(),
+            Ok(pool) => pool.engine().is_spent(),
             Err(_) => true,
         })
     }

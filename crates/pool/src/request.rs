@@ -36,6 +36,8 @@ pub(crate) struct Frame {
     pub(crate) bytes: Bytes,
     pub(crate) class: Class,
     pub(crate) answer: Answer,
+    /// Whether it is worth looking whether it does.
+    pub(crate) may_load_fonts: bool,
 }
 
 impl<'a> Sending<'a> {

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use futures::Stream;
 use plushie_pool_core::link::{Answer, SessionEvent};
-use plushie_pool_core::{Class, Close, Error, ErrorKind, Header, Outline, RequestId, SessionId};
+use plushie_pool_core::{
+    Class, Close, Error, ErrorKind, Header, Outline, RendererId, RequestId, SessionId,
+};
 use plushie_pool_renderer::{AppSettings, Renderer};
 use serde::Serialize;
 
 use crate::choice::encode;
 use crate::engine::{Engine, EngineConfig, Opened};
+use crate::fonts;
 use crate::io::{SessionControl, SessionIo};
 use crate::pool::{PoolShared, SessionPool};
 use crate::request::{Frame, Request, SendInteract, SendMessage, Sending};
@@ -30,6 +33,7 @@ use crate::request::{Frame, Request, SendInteract, SendMessage, Sending};
 pub struct Session {
     pub(crate) id: SessionId,
     pub(crate) renderer: Renderer,
+    seat: RendererId,
     pool: Arc<PoolShared>,
     next_request: AtomicU64,
 }
@@ -39,6 +43,7 @@ impl Session {
         Self {
             id: opened.id,
             renderer: opened.renderer,
+            seat: opened.seat,
             pool,
             // 0 is the id of what the pool itself asks of the renderer.
             next_request: AtomicU64::new(1),
@@ -221,7 +226,7 @@ impl Session {
     }
 
     /// Gives the session the settings it starts with: a renderer of many gives those of the
-    /// handshake to its first session only.
+    /// handshake to its first session only. A server gives them to each.
     pub(crate) async fn send_settings(&self) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Settings<'a> {
@@ -230,12 +235,14 @@ impl Session {
         }
         let config = self.config();
         match &config.settings {
-            Some(settings) if config.renderer.link.close == Close::Reset => {
+            Some(settings) if config.renderer.link.close == Close::Reset && !config.of_a_server => {
                 let settings = Settings {
                     r#type: "settings",
                     settings: &**settings,
                 };
-                self.send(&settings).await
+                // Their fonts were counted when the session was placed.
+                let frame = self.encoded(&settings, None, |_| Ok(Answer::None));
+                SendMessage(Sending::new(self, self.next_id(), frame)).await
             }
             _ => Ok(()),
         }
@@ -253,6 +260,13 @@ impl Session {
         SessionPool::new(self.pool.clone())
     }
 
+    /// It has its renderer load so many fonts.
+    pub(crate) fn loads_fonts(&self, fonts: usize) {
+        if fonts > 0 {
+            self.engine().fleet().loaded_fonts(self.seat, fonts);
+        }
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.pool.engine
     }
@@ -266,6 +280,20 @@ impl Session {
     }
 
     pub(crate) fn frame<T: Serialize + ?Sized>(
+        &self,
+        message: &T,
+        id: Option<RequestId>,
+        answer: impl FnOnce(&mut Outline) -> Result<Answer, Error>,
+    ) -> Result<Frame, Error> {
+        let frame = self.encoded(message, id, answer)?;
+        if frame.may_load_fonts {
+            self.loads_fonts(fonts::of_frame(&*self.config().transport, &frame.bytes));
+        }
+        Ok(frame)
+    }
+
+    /// A message whose fonts are counted otherwise.
+    fn encoded<T: Serialize + ?Sized>(
         &self,
         message: &T,
         id: Option<RequestId>,
@@ -287,6 +315,7 @@ impl Session {
                 bytes: encode(&*self.config().transport, header, message)?,
                 class: outline.class,
                 answer,
+                may_load_fonts: outline.may_load_fonts,
             })
         };
         encode().map_err(|error: Error| error.with_session(self.id))

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plushie_pool_core::{Error, probe};
 use tokio::sync::Notify;
@@ -79,8 +79,10 @@ impl Engine {
             let slots = self.slots();
             let mut fleet = self.fleet();
             let missing = fleet.missing_spares(slots.room());
+            let now = Instant::now();
             // None if the pool was closed.
-            (0..missing).map_while(|_| fleet.launch().ok()).collect()
+            let launches = (0..missing).map_while(|_| fleet.launch(now, now).ok());
+            launches.collect()
         };
         let launch = |launch: crate::fleet::Launch| {
             let launched = launch.tell.subscribe();

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use plushie_pool_core::RendererId;
 use plushie_pool_core::link::{LinkCounters, LinkLoad};
+use plushie_pool_core::{Error, RendererId};
 
 use crate::engine::Engine;
+use crate::fleet::Backoff;
 
 /// A snapshot of a pool. Its numbers belong together only roughly: the pool goes on while they
 /// are collected.
@@ -14,7 +15,7 @@ use crate::engine::Engine;
 pub struct Status {
     /// The name it was given.
     pub name: Option<String>,
-    /// The mode's name.
+    /// The mode's name; that of the server, if the sessions are a server's.
     pub mode: String,
     /// The wire format's name.
     pub format: String,
@@ -36,8 +37,22 @@ pub struct Status {
     pub launches: u64,
     /// Renderers that died by themselves since the pool started.
     pub deaths: u64,
+    /// What keeps the pool from launching a renderer at this moment, if anything does. Those that
+    /// run serve on.
+    pub backoff: Option<BackoffStatus>,
     /// What all renderers, those that are gone included, have sent and received.
     pub counters: LinkCounters,
+}
+
+/// Why a pool launches no renderer for the time being.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BackoffStatus {
+    /// When it launches one again, if one is needed; `None` if never, as the
+    /// [`RestartPolicy`](crate::RestartPolicy) of 0 restarts has it.
+    pub until: Option<Instant>,
+    /// What became of the last renderer, as a session that cannot wait so long gets it.
+    pub error: Error,
 }
 
 /// A pool's own display.
@@ -78,11 +93,12 @@ impl Status {
             let slots = engine.slots();
             (slots.used(), slots.waiting())
         };
-        let (past, members) = {
-            let fleet = engine.fleet();
-            (fleet.past(), fleet.renderers().collect::<Vec<_>>())
-        };
         let now = Instant::now();
+        let (past, backoff, members) = {
+            let mut fleet = engine.fleet();
+            let backoff = fleet.backoff(now);
+            (fleet.past(), backoff, fleet.renderers().collect::<Vec<_>>())
+        };
         let mut load = LinkLoad::default();
         let mut counters = past.counters;
         let mut renderers = Vec::new();
@@ -107,7 +123,7 @@ impl Status {
         let display = config.screen.as_ref().and_then(|screen| screen.process());
         Self {
             name: config.name.clone(),
-            mode: config.mode.clone(),
+            mode: engine.mode(),
             format: config.transport.name().to_owned(),
             max_sessions: config.max_sessions,
             sessions,
@@ -121,6 +137,7 @@ impl Status {
             renderers,
             launches: past.launches,
             deaths: past.deaths,
+            backoff: backoff.map(|Backoff { until, error }| BackoffStatus { until, error }),
             counters,
         }
     }

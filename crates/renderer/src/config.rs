@@ -20,6 +20,9 @@ pub struct RendererConfig {
     pub args: Vec<String>,
     /// App settings for the renderer as a whole, sent with the handshake.
     pub settings: Option<Arc<AppSettings>>,
+    /// The mode that a server of several is asked for, and must be in. None leaves it to the
+    /// server; what is started as a process is told by `args`.
+    pub mode: Option<String>,
     /// How long the renderer may take from being started to being of use.
     pub launch_timeout: Duration,
     /// How long the renderer may take to stop.
@@ -34,6 +37,7 @@ impl fmt::Debug for RendererConfig {
         f.debug_struct("RendererConfig")
             .field("link", &self.link)
             .field("args", &self.args)
+            .field("mode", &self.mode)
             .field("launch_timeout", &self.launch_timeout)
             .field("grace", &self.grace)
             .finish_non_exhaustive()

@@ -1,7 +1,6 @@
 //! The first words between the pool and a renderer.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -74,7 +73,7 @@ pub(crate) async fn shake_hands(
         buffer: BytesMut::new(),
         decoder: transport.decoder(),
     };
-    let settings = settings(config.settings.as_ref(), connection.credential.as_ref());
+    let settings = settings(config, connection.credential.as_ref());
     let mut words = encode(transport, &settings, None)?.to_vec();
     let prove = config.link.addressing == Addressing::Single;
     if prove {
@@ -83,10 +82,10 @@ pub(crate) async fn shake_hands(
     }
     write(connection, &words).await;
     let first = next(connection, &mut input, transport).await;
-    let hello = hello(
-        transport,
-        &first.map_err(|error| no_renderer(error, config))?,
-    )?;
+    let first = first.map_err(|error| no_renderer(error, config))?;
+    let asked = config.mode.as_deref();
+    let hello = hello(transport, &first).map_err(|error| no_such_mode(asked, error))?;
+    check_mode(asked, &hello)?;
     if prove {
         let ready = prove_ready(connection, &mut input, transport).await;
         ready.map_err(|error| no_renderer(error, config))?;
@@ -105,20 +104,21 @@ struct Inner<'a> {
     protocol_version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
+    /// For a server, which takes it out before it passes the settings on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool_mode: Option<&'a str>,
     #[serde(flatten)]
     app: Option<&'a AppSettings>,
 }
 
-fn settings<'a>(
-    app: Option<&'a Arc<AppSettings>>,
-    credential: Option<&'a Credential>,
-) -> Settings<'a> {
+fn settings<'a>(config: &'a RendererConfig, credential: Option<&'a Credential>) -> Settings<'a> {
     Settings {
         r#type: "settings",
         settings: Inner {
             protocol_version: PROTOCOL_VERSION,
             token: credential.map(Credential::token),
-            app: app.map(|app| &**app),
+            pool_mode: config.mode.as_deref(),
+            app: config.settings.as_deref(),
         },
     }
 }
@@ -214,6 +214,29 @@ fn hello(transport: &dyn Transport, payload: &Bytes) -> Result<Hello, Error> {
             .with_hint("use versions of the renderer and of plushie-pool that fit together"));
     }
     Ok(hello)
+}
+
+/// Whether what answers is in the mode that was asked for, if one was.
+fn check_mode(asked: Option<&str>, hello: &Hello) -> Result<(), Error> {
+    let Some(asked) = asked.filter(|asked| *asked != hello.mode) else {
+        return Ok(());
+    };
+    let there = &hello.mode;
+    let message = format!("the option mode asks for {asked}, but the server is in mode {there}");
+    Err(Error::new(ErrorKind::Config, message).with_hint(format!(
+        "ask for {there} or for no mode, or have the server start with --mode {asked}"
+    )))
+}
+
+/// A server that has no such mode says so in place of its hello.
+fn no_such_mode(asked: Option<&str>, error: Error) -> Error {
+    match asked {
+        Some(asked) if error.to_string().contains("no pool in mode") => {
+            let message = format!("the option mode asks for {asked}: {error}");
+            Error::new(ErrorKind::Config, message)
+        }
+        _ => error,
+    }
 }
 
 /// The envelope of what must be a renderer's message.

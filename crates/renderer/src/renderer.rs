@@ -23,7 +23,8 @@ pub trait Observer: Send + Sync + 'static {
     /// These sessions no longer occupy the renderer; each is named once.
     fn released(&self, sessions: &[SessionId]);
 
-    /// The renderer did not confirm in time that a session closed: it should get no new ones.
+    /// The renderer did not confirm in time that a session closed, or loads no more fonts: it
+    /// should get no new sessions.
     fn suspect(&self);
 
     /// The renderer is gone and reaped; all its sessions were released before.

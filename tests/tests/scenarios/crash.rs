@@ -1,11 +1,12 @@
 //! Renderers that die, and what is left of the pool then: all of it but their sessions.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::join_all;
 use plushie_pool::{
-    Error, ErrorKind, Exit, Origin, RendererMode, RestartPolicy, Session, SessionEvent,
+    Builder, Error, ErrorKind, Exit, Origin, RendererMode, RestartPolicy, Session, SessionEvent,
     SessionPool, WireFormat,
 };
 use serde_json::Value;
@@ -13,8 +14,8 @@ use tempfile::TempDir;
 
 use crate::peer::query;
 use crate::support::{
-    counter, everywhere, exists, in_both_formats, kill, pids, pool, scripted, shown, snapshot,
-    stop, until, within,
+    RENDERER, counter, everywhere, exists, in_both_formats, kill, pids, pool, scripted, shown,
+    snapshot, stop, until, within,
 };
 
 everywhere! {
@@ -29,7 +30,10 @@ in_both_formats! {
     a_renderer_that_closes_its_output_is_gone
     what_it_answered_before_it_died_arrives
     one_whose_heir_holds_its_pipes_is_gone
-    a_pool_whose_renderers_keep_dying_gives_up_and_says_why
+    a_pool_whose_renderers_keep_dying_pauses_and_says_why
+    a_budget_that_is_used_up_is_there_again_once_its_time_has_passed
+    a_program_that_is_gone_for_a_while_costs_no_restarts
+    the_renderers_that_run_serve_those_of_one_that_keeps_dying
     a_session_placed_on_a_renderer_that_is_dying_gets_another
     a_renderer_that_ignores_everything_is_killed_in_the_end
 }
@@ -276,14 +280,15 @@ async fn a_renderer_that_closes_its_output_is_gone(format: WireFormat) {
     until("it was ended and reaped", || !exists(hushed)).await;
 }
 
-async fn a_pool_whose_renderers_keep_dying_gives_up_and_says_why(format: WireFormat) {
+async fn a_pool_whose_renderers_keep_dying_pauses_and_says_why(format: WireFormat) {
     let policy = RestartPolicy {
         max_restarts: 2,
+        within: Duration::from_secs(600),
         backoff: Duration::from_millis(1),
-        ..RestartPolicy::default()
     };
     let pool = scripted(["hello", "take 2", "complain no more", "exit 9"]);
     let pool = pool.format(format).restart(policy).start().await.unwrap();
+    assert!(pool.status().backoff.is_none());
     for death in 1..=3 {
         let session = within(pool.register()).await.unwrap();
         within(session.request(&query(), "query_response"))
@@ -292,14 +297,146 @@ async fn a_pool_whose_renderers_keep_dying_gives_up_and_says_why(format: WireFor
         until("it was counted", || pool.status().deaths == death).await;
     }
     for _ in 0..2 {
+        // At once: it would have to wait longer than it may.
         let error = within(pool.register()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RestartsExhausted);
-        for words in ["exit code 9", "no more"] {
+        for words in ["starts the next one in", "exit code 9", "no more"] {
             assert!(error.to_string().contains(words), "{error}");
         }
+        let error = within(pool.try_register()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RestartsExhausted);
     }
     let status = pool.status();
     assert_eq!((status.launches, status.sessions), (3, 0));
+    let backoff = status.backoff.expect("it pauses");
+    let pause = backoff.until.unwrap() - Instant::now();
+    assert!(pause > policy.within / 2 && pause <= policy.within);
+    assert!(backoff.error.to_string().contains("no more"), "{backoff:?}");
+}
+
+/// Ten deaths in a minute are a rate, of which this is a fast one.
+async fn a_budget_that_is_used_up_is_there_again_once_its_time_has_passed(format: WireFormat) {
+    let folder = TempDir::new().unwrap();
+    let broken = folder.path().join("broken");
+    let pool = breakable(&folder, &broken).format(format);
+    let pool = pool.restart(RestartPolicy {
+        max_restarts: 2,
+        within: Duration::from_secs(2),
+        backoff: Duration::from_millis(1),
+    });
+    let pool = within(pool.start()).await.unwrap();
+    std::fs::write(&broken, "").unwrap();
+    for round in 0..3 {
+        kill(pids(&pool)[0]);
+        until("it was noticed", || pids(&pool).is_empty()).await;
+        // They wait for the next launch that the budget allows, and hear what becomes of it.
+        let mut died = 0;
+        let mut waited = false;
+        while !waited {
+            let error = within(pool.register()).await.unwrap_err();
+            assert_eq!(error.exit(), Some(Exit::Code(7)), "{error}");
+            died += 1;
+            let pause = pool.status().backoff.and_then(|backoff| backoff.until);
+            waited = pause.is_some_and(|until| until > Instant::now() + Duration::from_millis(500));
+            assert!(died < 20, "there is no end to it");
+        }
+        std::fs::remove_file(&broken).unwrap();
+        // This one waits until it is tried again.
+        let session = within(pool.register()).await.unwrap();
+        session.send(&snapshot(&counter(round))).await.unwrap();
+        assert_eq!(shown(&session).await, round.to_string());
+        std::fs::write(&broken, "").unwrap();
+    }
+}
+
+/// A pool on the real renderer that ends with code 7 as long as there is this file.
+fn breakable(folder: &TempDir, broken: &Path) -> Builder {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.path().join("renderer");
+    let script = format!(
+        "#!/bin/sh\n[ -e {broken} ] && exit 7\nexec {RENDERER} \"$@\"\n",
+        broken = broken.display(),
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    SessionPool::builder().renderer(path)
+}
+
+/// For much longer than it takes to use up a budget.
+async fn a_program_that_is_gone_for_a_while_costs_no_restarts(format: WireFormat) {
+    let folder = TempDir::new().unwrap();
+    let pool = breakable(&folder, &folder.path().join("broken")).format(format);
+    let pool = pool.restart(RestartPolicy {
+        max_restarts: 1,
+        within: Duration::from_secs(600),
+        backoff: Duration::from_millis(1),
+    });
+    let pool = within(pool.start()).await.unwrap();
+    let path = folder.path().join("renderer");
+    let away = folder.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    kill(pids(&pool)[0]);
+    until("it was noticed", || pids(&pool).is_empty()).await;
+    for _ in 0..10 {
+        let error = within(pool.register()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RendererNotFound, "{error}");
+    }
+    std::fs::rename(&away, &path).unwrap();
+    let session = within(pool.register()).await.unwrap();
+    assert_eq!(shown(&session).await, Value::Null);
+    assert_eq!(pool.status().deaths, 1);
+    assert!(pool.status().backoff.is_none());
+}
+
+/// While the other is not to be launched yet.
+async fn the_renderers_that_run_serve_those_of_one_that_keeps_dying(format: WireFormat) {
+    let folder = TempDir::new().unwrap();
+    let broken = folder.path().join("broken");
+    let pool = breakable(&folder, &broken).format(format).renderers(2);
+    let pool = pool.restart(RestartPolicy {
+        max_restarts: 1,
+        within: Duration::from_secs(600),
+        backoff: Duration::from_millis(1),
+    });
+    let pool = within(pool.start()).await.unwrap();
+    std::fs::write(&broken, "").unwrap();
+    kill(pids(&pool)[0]);
+    until("it was noticed", || pids(&pool).len() == 1).await;
+    let left = pids(&pool)[0];
+    let mut errors = 0;
+    let mut sessions = Vec::new();
+    while sessions.len() < 4 {
+        match within(pool.register()).await {
+            Ok(session) => sessions.push(session),
+            // It was placed on the one that is tried in the other's place.
+            Err(error) => {
+                assert_eq!(error.exit(), Some(Exit::Code(7)), "{error}");
+                errors += 1;
+                assert!(errors <= 2, "{error}");
+            }
+        }
+    }
+    for session in &sessions {
+        assert_eq!(session.renderer_pid(), Some(left));
+    }
+}
+
+#[tokio::test]
+async fn a_policy_without_restarts_replaces_nothing() {
+    let pool = scripted(["hello", "take 2", "kill"]).restart(RestartPolicy {
+        max_restarts: 0,
+        ..RestartPolicy::default()
+    });
+    let pool = pool.start().await.unwrap();
+    let session = within(pool.register()).await.unwrap();
+    within(session.request(&query(), "query_response"))
+        .await
+        .unwrap_err();
+    until("it was counted", || pool.status().deaths == 1).await;
+    let error = within(pool.register()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RestartsExhausted);
+    assert!(error.to_string().contains("starts no more"), "{error}");
+    assert_eq!(pool.status().backoff.expect("it is over").until, None);
 }
 
 async fn a_session_placed_on_a_renderer_that_is_dying_gets_another(format: WireFormat) {

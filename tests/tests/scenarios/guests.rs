@@ -304,23 +304,46 @@ impl Connector for NeverConnects {
     }
 }
 
+/// Nothing has died, so it is tried again as often as a session is asked for.
 #[tokio::test]
-async fn a_renderer_that_never_starts_uses_the_budget_up() {
+async fn a_renderer_that_cannot_be_reached_costs_no_restarts() {
     let builder = SessionPool::builder()
         .connector(NeverConnects)
-        .custom_mode(Lazy);
+        .custom_mode(Lazy)
+        .acquire_timeout(Duration::from_secs(30));
     let builder = builder.restart(RestartPolicy {
-        max_restarts: 2,
+        max_restarts: 0,
         within: Duration::from_secs(600),
         backoff: Duration::from_millis(1),
     });
     let pool = builder.start().await.unwrap();
-    for _ in 0..3 {
+    for attempt in 1..=8 {
         let error = within(pool.register()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Launch);
+        assert!(error.to_string().contains("nobody is there"), "{error}");
+        assert_eq!(pool.status().launches, attempt);
     }
+    assert_eq!(pool.status().deaths, 0);
+}
+
+/// One that may not wait for the next attempt hears at once when that is, and of the last one.
+#[tokio::test]
+async fn who_may_not_wait_for_the_next_attempt_is_told_when_it_is() {
+    let builder = SessionPool::builder()
+        .connector(NeverConnects)
+        .custom_mode(Lazy)
+        .acquire_timeout(Duration::ZERO);
+    let builder = builder.restart(RestartPolicy {
+        backoff: Duration::MAX,
+        ..RestartPolicy::default()
+    });
+    let pool = builder.start().await.unwrap();
+    within(pool.register()).await.unwrap_err();
     let error = within(pool.register()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::RestartsExhausted, "{error}");
-    assert!(error.to_string().contains("nobody is there"), "{error}");
-    assert_eq!(pool.status().launches, 3);
+    assert_eq!(error.kind(), ErrorKind::Launch);
+    for words in ["starts the next one in", " s;", "nobody is there"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    assert_eq!(pool.status().launches, 1);
+    assert!(pool.status().backoff.is_some());
 }

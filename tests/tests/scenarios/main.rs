@@ -13,6 +13,7 @@ mod cut;
 mod events;
 mod failure;
 mod flood;
+mod fonts;
 mod guests;
 mod interact;
 mod launch;

@@ -3,8 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use plushie_pool::{Builder, Error, ErrorKind, Exit, Phase, RendererMode, SessionPool, WireFormat};
+use plushie_pool::{
+    Builder, Error, ErrorKind, Exit, Phase, RendererMode, RestartPolicy, SessionPool, WireFormat,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -38,6 +41,19 @@ async fn what_makes_no_sense_is_refused() {
         (new().renderers(0), "renderers is 0"),
         (new().recycle_after(0), "recycle_after is 0"),
         (new().event_capacity(0), "event_capacity is 0"),
+        (new().renderers(usize::MAX), "at most 1000"),
+        (
+            new().warm(usize::MAX).max_sessions(usize::MAX),
+            "at most 1000",
+        ),
+        (new().display_size(u32::MAX, 1), "at most 32767"),
+        (
+            new().restart(RestartPolicy {
+                within: Duration::ZERO,
+                ..RestartPolicy::default()
+            }),
+            "within is 0",
+        ),
         (
             with_connector.renderer(RENDERER),
             "both a connector and a renderer",
@@ -51,6 +67,62 @@ async fn what_makes_no_sense_is_refused() {
     says(&error, &["\"moc\"", "mock, headless, windowed"]);
     let error = "jason".parse::<WireFormat>().unwrap_err();
     says(&error, &["\"jason\"", "msgpack, json"]);
+}
+
+/// Each at the end of its range, and all of them together.
+#[tokio::test]
+async fn the_largest_numbers_and_times_overflow_nothing() {
+    let extremes: [fn(Builder) -> Builder; 12] = [
+        |pool| pool.max_sessions(usize::MAX),
+        |pool| pool.max_sessions(usize::MAX - 1),
+        |pool| pool.recycle_after(u64::MAX),
+        |pool| pool.event_capacity(usize::MAX),
+        |pool| pool.warm(usize::MAX),
+        |pool| pool.timeout(Duration::MAX),
+        |pool| pool.acquire_timeout(Duration::MAX),
+        |pool| pool.launch_timeout(Duration::MAX),
+        |pool| pool.close_timeout(Duration::MAX),
+        |pool| {
+            pool.grace(plushie_pool::Grace {
+                eof: Duration::MAX,
+                term: Duration::MAX,
+                kill: Duration::MAX,
+            })
+        },
+        |pool| {
+            pool.restart(RestartPolicy {
+                max_restarts: usize::MAX,
+                within: Duration::MAX,
+                backoff: Duration::MAX,
+            })
+        },
+        |pool| {
+            pool.restart(RestartPolicy {
+                max_restarts: 1,
+                within: Duration::MAX,
+                backoff: Duration::ZERO,
+            })
+        },
+    ];
+    let base = || SessionPool::builder().renderer(RENDERER);
+    let all = |pool: Builder| extremes[2..].iter().fold(pool, |pool, set| set(pool));
+    let alone = extremes.iter().map(|set| set(base()));
+    let together = all(base()).max_sessions(1000);
+    for builder in alone.chain([together]) {
+        let shown = format!("{builder:?}");
+        let pool = within(builder.start()).await.expect(&shown);
+        let session = within(pool.register()).await.unwrap();
+        assert_eq!(crate::support::shown(&session).await, json!(null));
+        within(session.unregister()).await.unwrap();
+        // Killed, and replaced once at least.
+        let session = within(pool.register()).await.unwrap();
+        crate::support::kill(session.renderer_pid().unwrap());
+        within(session.next_event()).await;
+        let next = within(pool.register()).await.unwrap();
+        assert_eq!(crate::support::shown(&next).await, json!(null));
+        drop((session, next));
+        within(pool.shutdown()).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -225,6 +297,7 @@ fn a_renderer_that_is_nowhere_is_told_with_where_it_was_looked_for() {
         "RendererNotFound",
         "PLUSHIE_BINARY_PATH is not set",
         "target/plushie-renderer/target/release/plushie-renderer",
+        "target/plushie/bin/plushie-renderer-",
         "bin/plushie-renderer",
         "/nothing/here",
         "cargo install plushie-renderer",
@@ -270,6 +343,8 @@ fn start_elsewhere(variables: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "start::elsewhere", "--nocapture"])
         .env_remove("PLUSHIE_BINARY_PATH")
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("CARGO_MANIFEST_DIR")
         .env(ELSEWHERE, "1")
         .envs(variables.iter().copied())
         .current_dir(&folder)

@@ -111,3 +111,36 @@ async fn a_wrong_token_is_told() {
     assert_eq!(error.kind(), ErrorKind::Launch, "{error}");
     assert_ne!(error.phase(), Some(Phase::Acquire));
 }
+
+/// For longer than it takes to use up a restart budget: nothing has died.
+#[tokio::test]
+async fn a_server_that_is_away_for_a_while_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let serve = async || {
+        let pool = within(pool().start()).await.unwrap();
+        Server::start(pool, Listen::Unix(socket.clone()), ServerConfig::default()).unwrap()
+    };
+    let server = serve().await;
+    let connected = SessionPool::connect(server.address(), None);
+    let connected = within(connected).await.unwrap();
+    let session = within(connected.register()).await.unwrap();
+    within(server.shutdown()).await;
+    let event = within(session.next_event()).await;
+    assert!(
+        matches!(event, Some(SessionEvent::RendererExited(_))),
+        "{event:?}"
+    );
+    for _ in 0..12 {
+        let error = within(connected.register()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Launch, "{error}");
+    }
+    assert!(connected.status().backoff.is_some());
+    let _server = serve().await;
+    let session = within(connected.register()).await.unwrap();
+    session.send(&label("again")).await.unwrap();
+    assert_eq!(content(&session).await, "again");
+    let status = connected.status();
+    assert_eq!(status.deaths, 1, "only the connection there was");
+    assert!(status.backoff.is_none());
+}

@@ -1,7 +1,9 @@
 //! One connection and its session ids.
 
 use futures::future::join_all;
-use plushie_pool::RendererMode;
+use plushie_pool::{Display, RendererMode};
+use plushie_pool_renderer::Screen;
+use plushie_pool_tests::font;
 use plushie_pool_tests::wire::Format;
 use serde_json::json;
 
@@ -243,4 +245,63 @@ async fn when_the_renderer_dies_its_clients_hear_of_it() {
     // The pool has another renderer by now, or soon.
     many.tell("a", &label("again")).await;
     assert_eq!(shown(&mut many, "a").await, "again");
+}
+
+/// One for each session, and none that only says hello.
+#[tokio::test]
+async fn as_many_windows_are_started_as_there_are_sessions() {
+    for (clients, each) in [(1, 1), (3, 1), (1, 3), (2, 2)] {
+        let sessions = clients * each;
+        let builder = pool().mode(RendererMode::Windowed).max_sessions(sessions);
+        if let Err(missing) = Screen::find(Display::Auto, |name| std::env::var_os(name)) {
+            let required = std::env::var("PLUSHIE_POOL_REQUIRE_DISPLAY");
+            assert!(required.as_deref() != Ok("1"), "{missing}");
+            eprintln!("SKIPPED: {missing}");
+            return;
+        }
+        let server = served(builder).await;
+        // All of them at once: none is there before the first has asked.
+        let admissions = (0..clients).map(|_| admitted(&server, Format::Json));
+        let mut admissions = join_all(admissions).await;
+        for client in &mut admissions {
+            for session in 0..each {
+                let name = format!("s{session}");
+                client.tell(&name, &label("x")).await;
+                assert_eq!(shown(client, &name).await, "x");
+            }
+        }
+        let status = server.pool().status();
+        assert_eq!(status.sessions, sessions);
+        assert_eq!(status.launches as usize, sessions, "{clients} x {each}");
+        within(server.shutdown()).await;
+    }
+}
+
+/// More of them than a renderer loads fonts.
+#[tokio::test]
+async fn each_client_has_the_font_of_its_settings_however_many_there_were() {
+    let server = served(pool().mode(RendererMode::Headless)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..300 {
+        let family = format!("Block {n}");
+        let path = folder.path().join(&family);
+        std::fs::write(&path, font::block(&family)).unwrap();
+        let settings = json!({"fonts": [path]});
+        let mut client = admitted_with(&server, FORMATS[n % 2], settings).await;
+        let letters = json!({
+            "id": "letters", "type": "text",
+            "props": {"content": "xxx", "font": {"family": family}}, "children": [],
+        });
+        let tree = json!({"id": "main", "type": "window", "props": {}, "children": [letters]});
+        client
+            .tell("a", &json!({"type": "snapshot", "tree": tree}))
+            .await;
+        let take = json!({"type": "screenshot", "name": "a", "width": 80, "height": 40});
+        let taken = within(client.ask("a", &take)).await;
+        seen.insert(taken["hash"].as_str().unwrap().to_owned());
+        within(client.reset("a")).await;
+        assert_eq!(seen.len(), 1, "client {n} sees something else");
+    }
+    assert_eq!(server.pool().status().launches, 2);
 }

@@ -87,6 +87,60 @@ fn a_server_hears_a_signal_while_its_pool_starts() {
     assert_eq!(serve.wait().unwrap().code(), Some(128 + 15));
 }
 
+/// For more attempts than there are restarts in a minute.
+#[test]
+fn a_server_whose_renderer_cannot_be_started_for_a_while_serves_on_afterwards() {
+    let base = tempfile::tempdir().unwrap();
+    let (renderer, away) = (base.path().join("renderer"), base.path().join("away"));
+    let command = env!("CARGO_BIN_EXE_plushie-pool");
+    let script = format!("#!/bin/sh\nexec '{command}' __renderer \"$@\"\n");
+    std::fs::write(&renderer, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&renderer, mode).unwrap();
+    let mut serve = Serve::start(&["--renderer", renderer.to_str().unwrap()]);
+    let status = |serve: &Serve| {
+        let output = serve.pool(&["status", "--json"]).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let before = status(&serve);
+    assert!(before["pool"]["backoff"].is_null(), "{before}");
+    std::fs::rename(&renderer, &away).unwrap();
+    let killed = before["pool"]["renderers"][0]["pid"].as_i64().unwrap();
+    let killed = rustix::process::Pid::from_raw(killed.try_into().unwrap()).unwrap();
+    kill_process(killed, Signal::KILL).unwrap();
+    while status(&serve)["pool"]["deaths"] == 0 {}
+
+    let mut client = serve.client();
+    ask(
+        &mut client,
+        &json!({"type": "settings", "settings": {"protocol_version": 1}}),
+    );
+    let hash = |session: usize| json!({"type": "tree_hash", "id": "1", "name": "n", "session": format!("s{session}")});
+    let mut said = false;
+    let mut attempts = 0;
+    while attempts < 12 || !said {
+        let refused = ask(&mut client, &hash(attempts));
+        assert_eq!(refused["family"], "session_error", "{refused}");
+        let error = refused["data"]["error"].as_str().unwrap();
+        assert!(error.contains("there is no renderer at"), "{error}");
+        attempts += 1;
+        // Until the next attempt, which this may come too late for.
+        let table = serve.pool(&["status"]).output().unwrap();
+        let table = text(&table.stdout);
+        said |= table.contains("no renderer is launched for")
+            && table.contains("there is no renderer at");
+        assert!(attempts < 100, "{table}");
+    }
+
+    std::fs::rename(&away, &renderer).unwrap();
+    let answered = ask(&mut client, &hash(attempts));
+    assert_eq!(answered["type"], "tree_hash_response", "{answered}");
+    let after = status(&serve);
+    assert!(after["pool"]["backoff"].is_null(), "{after}");
+    assert_eq!(after["pool"]["deaths"], 1, "{after}");
+    serve.end();
+}
+
 #[test]
 fn status_shows_who_has_what() {
     let mut serve = Serve::start(&["--max-sessions", "2"]);

@@ -108,7 +108,8 @@ pub struct Effects<C> {
     pub wakers: Vec<Waker>,
     /// Sessions that no longer occupy the renderer, each named once.
     pub released: Vec<SessionId>,
-    /// A close was not confirmed in time: the renderer should take no new sessions.
+    /// A close was not confirmed in time, or the renderer loads no more fonts: it should take no
+    /// new sessions.
     pub suspect: bool,
     /// The renderer is to end, as its session did: its input should be closed once all is
     /// written, and the process seen off.

@@ -32,6 +32,7 @@ use super::control::Interacts;
 use super::says;
 use super::tenant::Tenant;
 use super::work::{Done, Key, NextEvent, Work};
+use crate::builder::bounded;
 use crate::pool::SessionPool;
 use crate::pools::PoolSet;
 use crate::session::Session;
@@ -54,6 +55,8 @@ pub struct Bridge {
     phase: Phase,
     /// What the client wants each session to start with, without credentials.
     settings: Option<Bytes>,
+    /// How many fonts these have the renderer load for each session.
+    fonts: usize,
     /// What a renderer says first.
     hello: Option<Bytes>,
     /// The version of the protocol that the client speaks.
@@ -183,7 +186,8 @@ impl Bridge {
         Self::to(pools, Source::One(session), config, interacts)
     }
 
-    fn to(pools: PoolSet, source: Source, config: BridgeConfig, interacts: Interacts) -> Self {
+    fn to(pools: PoolSet, source: Source, mut config: BridgeConfig, interacts: Interacts) -> Self {
+        config.keep_alive = bounded(config.keep_alive);
         let engine = match &source {
             Source::Pool(pool) => pool.engine(),
             Source::One(session) => session.engine(),
@@ -197,6 +201,7 @@ impl Bridge {
             client: Client::new(),
             phase: Phase::Settings,
             settings: None,
+            fonts: 0,
             hello: None,
             version: None,
             tenants: BTreeMap::new(),
@@ -367,7 +372,7 @@ impl Bridge {
                 Done::Sent(sent, outcome) => self.answers.add(sent, outcome),
                 Done::Opened(key, opened) => self.opened(key, opened),
                 Done::Chosen(pool) => self.chosen(pool),
-                Done::Hello(opened) => self.hello_from(opened),
+                Done::Hello(hello) => self.hello_from(hello),
             }
         }
         moved

@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 use plushie_pool_core::link::{Outcome, SessionEvent};
 use plushie_pool_core::{Error, RequestId};
-use plushie_pool_renderer::Completed;
+use plushie_pool_renderer::{Completed, Hello};
 
 use crate::pool::SessionPool;
 use crate::session::Session;
@@ -23,8 +23,8 @@ pub(super) enum Work {
     Opening(Key, BoxFuture<'static, Result<Session, Error>>),
     /// Of the pool that the client asked for.
     Choosing(BoxFuture<'static, Result<SessionPool, Error>>),
-    /// Of a session that is opened only to learn what a renderer says of itself.
-    Hello(BoxFuture<'static, Result<Session, Error>>),
+    /// Of a renderer, to learn what it says of itself.
+    Hello(BoxFuture<'static, Result<Hello, Error>>),
 }
 
 /// What became of it.
@@ -32,7 +32,7 @@ pub(super) enum Done {
     Sent(Sent, Result<Outcome, Error>),
     Opened(Key, Result<Session, Error>),
     Chosen(Result<SessionPool, Error>),
-    Hello(Result<Session, Error>),
+    Hello(Result<Hello, Error>),
 }
 
 /// A message on its way to the renderer, or the end of a session.
@@ -81,7 +81,7 @@ impl Future for Work {
                 Done::Opened(*key, opened)
             }
             Self::Choosing(choosing) => Done::Chosen(ready!(choosing.as_mut().poll(context))),
-            Self::Hello(opening) => Done::Hello(ready!(opening.as_mut().poll(context))),
+            Self::Hello(asking) => Done::Hello(ready!(asking.as_mut().poll(context))),
         })
     }
 }

@@ -91,6 +91,8 @@ impl<C> Session<C> {
         effects: &mut Effects<C>,
     ) {
         if code == "font_cap_exceeded" {
+            // Nor will any later session get one from it.
+            effects.suspect = true;
             self.tell(SessionEvent::Event(event), wire, effects);
         } else if matches!(self.state, State::Closing { .. }) {
             self.confirm_close(wire, effects);

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use plushie_pool_core::link::{Answer, Outcome, Submission};
 use plushie_pool_core::{
-    Class, Envelope, Error, ErrorKind, Forwarded, Header, RequestId, Transport, decode_payload,
+    Class, Envelope, Error, ErrorKind, Forwarded, Header, Outline, RequestId, Transport,
+    decode_payload,
 };
 use plushie_pool_renderer::Completed;
 use serde::Deserialize;
 
 use super::{Bridge, MOST, Phase, TURN};
 use crate::builder::LONGEST;
+use crate::fonts;
 use crate::io::says;
 use crate::io::tenant::{Closing, Interact, State, Tenant};
 use crate::io::work::{Key, Purpose, Sending, Sent, Work};
@@ -117,7 +119,7 @@ impl Bridge {
                         tenant.joined(payload.len());
                         tenant.waiting.push_back(payload.clone());
                     }
-                    _ => self.send(key, &payload, &envelope),
+                    _ => self.send_counted(key, &payload, &envelope),
                 }
             }
         }
@@ -173,12 +175,28 @@ impl Bridge {
             }
             waiting
         });
-        let settings = self.settings.clone();
-        for payload in settings.into_iter().chain(waiting.into_iter().flatten()) {
+        if let Some(settings) = self.settings.clone()
+            && let Ok(envelope) = transport.envelope(&settings)
+        {
+            // Their fonts were counted when the session was placed.
+            self.send(key, &settings, &envelope);
+        }
+        for payload in waiting.into_iter().flatten() {
             if let Ok(envelope) = transport.envelope(&payload) {
-                self.send(key, &payload, &envelope);
+                self.send_counted(key, &payload, &envelope);
             }
         }
+    }
+
+    /// Passes a message on to its session, and counts the fonts that it loads.
+    fn send_counted(&mut self, key: Key, payload: &Bytes, envelope: &Envelope<'_>) {
+        if Outline::is_of_fonts(&envelope.kind)
+            && let Some(transport) = self.client.transport()
+            && let Some(session) = self.tenants.get(&key).and_then(Tenant::session)
+        {
+            session.loads_fonts(fonts::of_message(&*transport, payload));
+        }
+        self.send(key, payload, envelope);
     }
 
     /// Passes a message on to its session.

@@ -5,11 +5,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use plushie_pool_core::link::{Outcome, SessionEvent};
 use plushie_pool_core::{Error, ErrorKind, Forwarded, Message, RequestId};
+use plushie_pool_renderer::Hello;
 
 use super::{Bridge, Phase, Source};
 use crate::io::says;
 use crate::io::work::{Key, Purpose, Sent, Work};
-use crate::session::Session;
 
 impl Bridge {
     /// Has the renderer's hello ready, or sees to it: only a renderer that runs can say it.
@@ -19,23 +19,20 @@ impl Bridge {
                 let hello = session.renderer.identity().hello.payload().clone();
                 self.greet(hello);
             }
-            Source::Pool(pool) => match pool.engine().hello().cloned() {
+            Source::Pool(pool) => match pool.engine().hello() {
                 Some(hello) => self.greet(hello.payload().clone()),
                 None => {
                     let pool = pool.clone();
-                    let opening = async move { pool.register().await };
-                    self.work.push(Work::Hello(Box::pin(opening)));
+                    let asking = async move { pool.ask_hello().await };
+                    self.work.push(Work::Hello(Box::pin(asking)));
                 }
             },
         }
     }
 
-    pub(super) fn hello_from(&mut self, opened: Result<Session, Error>) {
-        match opened {
-            Ok(session) => {
-                let hello = session.renderer.identity().hello.payload().clone();
-                self.greet(hello);
-            }
+    pub(super) fn hello_from(&mut self, hello: Result<Hello, Error>) {
+        match hello {
+            Ok(hello) => self.greet(hello.payload().clone()),
             Err(error) => self.end_with(&error.to_string()),
         }
     }

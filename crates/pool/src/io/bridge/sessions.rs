@@ -58,8 +58,9 @@ impl Bridge {
         match &self.source {
             Source::Pool(pool) => {
                 let pool = pool.clone();
+                let fonts = self.fonts;
                 let opening = async move {
-                    match select(pin!(pool.register()), given_up).await {
+                    match select(pin!(pool.register_loading(fonts)), given_up).await {
                         Either::Left((opened, _)) => opened,
                         Either::Right(_) => Err(crate::engine::closed()),
                     }

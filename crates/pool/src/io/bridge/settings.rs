@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Bridge, Phase, Source};
+use crate::fonts;
 use crate::io::alarm::Alarm;
 use crate::io::work::Work;
 use crate::pool::SessionPool;
@@ -84,6 +85,7 @@ impl Bridge {
         let version = shown.protocol_version.fitting().copied();
         if version == Some(PROTOCOL_VERSION) {
             self.settings = without_credentials(&*transport, &payload);
+            self.fonts = fonts::of_message(&*transport, &payload);
         }
         self.version = version;
         self.phase = Phase::Hello;
