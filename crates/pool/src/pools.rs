@@ -20,6 +20,18 @@ use crate::pool::SessionPool;
 /// the last handle and the last users of the pools themselves are dropped.
 ///
 /// A [`SessionPool`] turns into a set of which it is the only pool.
+///
+/// ```no_run
+/// use plushie_pool::{PoolSet, RendererMode, SessionPool};
+///
+/// # async fn both() -> Result<(), plushie_pool::Error> {
+/// let modes = [RendererMode::Mock, RendererMode::Headless];
+/// let pools = PoolSet::start(RendererMode::Mock, modes, |_| Ok(SessionPool::builder())).await?;
+/// let draws = pools.pool("headless").await?.register().await?;
+/// # drop(draws);
+/// pools.shutdown().await
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PoolSet {
     default: SessionPool,
@@ -68,7 +80,13 @@ impl PoolSet {
         modes: impl IntoIterator<Item = RendererMode>,
         describe: impl Fn(RendererMode) -> Result<Builder, Error> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let modes: Vec<_> = modes.into_iter().collect();
+        let mut unique = Vec::new();
+        for mode in modes {
+            if !unique.contains(&mode) {
+                unique.push(mode);
+            }
+        }
+        let modes = unique;
         if !modes.contains(&default) {
             let message = format!("the default mode {default} is not one of those that are served");
             return Err(Error::new(ErrorKind::Config, message)
