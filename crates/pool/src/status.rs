@@ -63,6 +63,8 @@ pub struct DisplayStatus {
     pub name: String,
     /// Its process.
     pub pid: u32,
+    /// Whether a new window gets the input focus.
+    pub gives_focus: bool,
 }
 
 /// One renderer of a pool.
@@ -130,9 +132,10 @@ impl Status {
             waiting,
             pending_requests: load.pending,
             queued_messages: load.queued,
-            display: display.map(|(name, pid)| DisplayStatus {
-                name: name.to_owned(),
-                pid,
+            display: display.map(|process| DisplayStatus {
+                name: process.name.to_owned(),
+                pid: process.pid,
+                gives_focus: process.gives_focus,
             }),
             renderers,
             launches: past.launches,

@@ -29,7 +29,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(25);
 /// # It ends with its host
 ///
 /// However the host ends, the child sees the end of its input. On Linux a child that ignores
-/// this is killed too, by the parent-death signal. That signal belongs to the *thread* that
+/// this is killed too, by the parent-death signal, unless a sandbox forbids that signal, which is
+/// logged as a warning. The signal belongs to the *thread* that
 /// started the child, so [`connect`](Connector::connect) has to be awaited on a thread that
 /// outlives the process: a child started on a thread of a worker pool dies with that thread.
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ pub struct ChildProcess {
     args: Vec<OsString>,
     additions: Environment,
     screen: Option<Arc<Screen>>,
+    hides_desktop: bool,
     own_process_group: bool,
 }
 
@@ -54,6 +56,7 @@ impl ChildProcess {
             args: Vec::new(),
             additions: Environment::default(),
             screen: None,
+            hides_desktop: false,
             own_process_group: false,
         }
     }
@@ -97,6 +100,14 @@ impl ChildProcess {
         self
     }
 
+    /// Hides the user's desktop from renderers, for those that show nothing on it: see
+    /// [`Environment::hide_desktop`]. What [`env`](Self::env) sets is still set.
+    #[must_use]
+    pub fn without_desktop(mut self) -> Self {
+        self.hides_desktop = true;
+        self
+    }
+
     /// Gives each renderer a process group of its own, on Unix: it hears of no interrupt that is
     /// typed at a terminal, for a host that survives them; and what kills the host's group, as a
     /// test runner does, leaves it to end with its host.
@@ -113,6 +124,9 @@ impl ChildProcess {
 
     fn command(&self, launch: &Launch, display: Option<&Server>) -> Command {
         let mut environment = Environment::inherited();
+        if self.hides_desktop {
+            environment.hide_desktop();
+        }
         if let Some(screen) = &self.screen {
             screen.put_into(&mut environment, display);
         }
@@ -240,28 +254,5 @@ pub(crate) fn tie_to_host(command: &mut Command, own_process_group: bool) {
         command.process_group(0);
     }
     #[cfg(target_os = "linux")]
-    die_with_this_thread(command);
-}
-
-/// Has the system kill the child when the thread that starts it ends.
-#[cfg(target_os = "linux")]
-fn die_with_this_thread(command: &mut Command) {
-    use rustix::io::Errno;
-    use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
-
-    let host = getpid();
-    let in_child = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // If the host died before that, no signal will come. A host in another pid namespace
-        // has no id here, and cannot be asked about.
-        match getppid() {
-            Some(parent) if parent != host => Err(Errno::SRCH.into()),
-            _ => Ok(()),
-        }
-    };
-    // SAFETY: between fork and exec, in what may be a copy of a process with many threads,
-    // this makes two system calls. It allocates nothing, takes no lock and cannot panic.
-    unsafe {
-        command.pre_exec(in_child);
-    }
+    crate::parent_death::die_with_this_thread(command);
 }

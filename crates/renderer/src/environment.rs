@@ -49,6 +49,22 @@ const PREFIXES: [&str; 8] = [
     "FONTCONFIG_",
 ];
 
+/// The variables that lead a renderer to a user's desktop: its displays, and the buses on which
+/// notifications, file dialogs and screen readers listen.
+const DESKTOP: [&str; 6] = [
+    "DISPLAY",
+    "XAUTHORITY",
+    "WAYLAND_DISPLAY",
+    "WAYLAND_SOCKET",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "AT_SPI_BUS_ADDRESS",
+];
+
+/// A runtime directory that does not exist. D-Bus looks for the session's bus in the runtime
+/// directory if no variable names it, and in `/run/user/UID` if that is not set either: only a
+/// directory without a bus keeps it from finding one.
+const NO_RUNTIME_DIRECTORY: &str = "/nonexistent";
+
 /// The environment a renderer is started with: the allowed part of its host's, and what the
 /// caller added. A CI job's secrets are in neither.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -68,6 +84,21 @@ impl Environment {
                 .filter(|(name, _)| is_allowed(name))
                 .collect(),
         )
+    }
+
+    /// Takes out what leads to the desktop of the user who runs this program, so that clipboard,
+    /// notification and dialog effects answer as on a machine without one: the variables that
+    /// name displays and buses, and the runtime directory in which they are looked for by default.
+    ///
+    /// Nothing in the environment leads to the desktops of macOS and Windows, so that effects
+    /// still reach those.
+    pub fn hide_desktop(&mut self) {
+        for name in DESKTOP {
+            self.remove(name);
+        }
+        if cfg!(all(unix, not(target_os = "macos"))) {
+            self.set("XDG_RUNTIME_DIR", NO_RUNTIME_DIRECTORY);
+        }
     }
 
     /// Adds a variable, allowed or not, in place of an inherited one of that name.
@@ -179,6 +210,25 @@ mod tests {
                 (OsStr::new("RUST_LOG"), OsStr::new("error")),
             ]
         );
+    }
+
+    #[cfg(all(unix, not(target_os = "macos")))]
+    #[test]
+    fn a_hidden_desktop_is_neither_named_nor_found_by_default() {
+        let variables = NAMES.iter().map(|name| ((*name).into(), "x".into()));
+        let mut environment = Environment::allowed(variables);
+        environment.set("AT_SPI_BUS_ADDRESS", "x");
+        environment.hide_desktop();
+        for name in DESKTOP {
+            assert!(environment.iter().all(|(left, _)| left != name), "{name}");
+        }
+        let mut directories = environment
+            .iter()
+            .filter(|(name, _)| *name == "XDG_RUNTIME_DIR");
+        let (_, directory) = directories.next().unwrap();
+        assert!(!std::path::Path::new(directory).exists());
+        // Everything else is still there.
+        assert!(environment.iter().any(|(name, _)| name == "PATH"));
     }
 
     #[test]

@@ -27,6 +27,8 @@ mod input;
 #[cfg(unix)]
 mod lent;
 mod output;
+#[cfg(target_os = "linux")]
+mod parent_death;
 mod process;
 mod reader;
 mod renderer;
@@ -41,7 +43,7 @@ pub use child::ChildProcess;
 pub use config::{AppSettings, RendererConfig};
 pub use connector::{Connection, Connector, Credential, Launch};
 pub use discovery::Discovery;
-pub use display::{Display, Screen};
+pub use display::{Display, Screen, ScreenProcess};
 pub use environment::Environment;
 pub use handshake::Hello;
 pub use process::{Grace, Process};

@@ -32,6 +32,11 @@ pub(crate) fn own() -> Vec<Display> {
         .collect()
 }
 
+/// Says loudly that part of a test is skipped.
+pub(crate) fn note_skipped(what: &str, why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED {what}: {why}").expect("it can be said");
+}
+
 /// Past the test harness, which keeps what a passing test prints to itself.
 fn skip(what: &str, missing: &plushie_pool::Error) {
     writeln!(std::io::stderr(), "SKIPPED {what}: {missing}").expect("it can be said");

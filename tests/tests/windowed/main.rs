@@ -7,6 +7,8 @@ mod crowd;
 mod display;
 mod displays;
 mod flood;
+mod focus;
+mod hung;
 mod orphans;
 mod sessions;
 mod spares;

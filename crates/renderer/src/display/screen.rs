@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plushie_pool_core::{Error, ErrorKind};
+use tokio::time::timeout;
 
-use super::search::{self, Source};
+use super::reach;
+use super::search::{self, Choice, Source, Theirs};
 use super::{Display, Server};
 use crate::Environment;
 
@@ -15,7 +17,7 @@ use crate::Environment;
 /// [`stop`](Self::stop)s it.
 #[derive(Debug)]
 pub struct Screen {
-    source: Source,
+    choice: Choice,
     size: (u32, u32),
     patience: Duration,
     own_process_group: bool,
@@ -28,6 +30,24 @@ pub struct Screen {
 struct State {
     server: Option<Arc<Server>>,
     stopped: bool,
+    /// What [`Choice::source`] came to, once it was asked.
+    settled: Option<Source>,
+}
+
+/// How long a display that is there may take to answer: one that is well takes less than a
+/// millisecond.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A display server that a [`Screen`] has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScreenProcess {
+    /// The program: `weston` or `Xvfb`.
+    pub name: &'static str,
+    /// Its process.
+    pub pid: u32,
+    /// Whether a new window gets the input focus.
+    pub gives_focus: bool,
 }
 
 impl Screen {
@@ -38,7 +58,7 @@ impl Screen {
     /// [`ErrorKind::Display`] if there is none and none can be started, with what to install.
     pub fn find(display: Display, var: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         Ok(Self {
-            source: search::choose(display, &var)?,
+            choice: search::choose(display, &var)?,
             size: (1280, 1024),
             patience: Duration::from_secs(30),
             own_process_group: false,
@@ -54,7 +74,8 @@ impl Screen {
         self
     }
 
-    /// How long one of its own may take to be ready; 30 s by default.
+    /// How long one of its own may take to be ready; 30 s by default. One that is there gets
+    /// half of that, and at most 5 s, to answer.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -74,7 +95,8 @@ impl Screen {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Display`] if the server does not start, with what it said, or if this was
+    /// [`ErrorKind::Display`] if the server does not start, with what it said, if the display
+    /// that is there does not answer and [`Display::Auto`] finds no other, or if this was
     /// [`stop`](Self::stop)ped.
     ///
     /// # Panics
@@ -90,10 +112,11 @@ impl Screen {
 
     /// The server that runs, or a new one; none if it needs none.
     pub(crate) async fn server(&self) -> Result<Option<Arc<Server>>, Error> {
-        let Source::Own(program, path) = &self.source else {
+        let _changing = self.changing.lock().await;
+        let since = Instant::now();
+        let Source::Own(program, path) = self.settle().await? else {
             return Ok(None);
         };
-        let _changing = self.changing.lock().await;
         let last = {
             let state = self.state();
             if state.stopped {
@@ -108,10 +131,10 @@ impl Screen {
             None => {}
         }
         let server = Server::start(
-            *program,
-            path,
+            program,
+            &path,
             self.size,
-            self.patience,
+            self.patience.saturating_sub(since.elapsed()),
             self.own_process_group,
         )
         .await?;
@@ -119,14 +142,54 @@ impl Screen {
         Ok(Some(server))
     }
 
-    /// Has a renderer's environment name this display and no other.
+    /// Which display it is to be, after one that is there was asked whether it answers.
+    async fn settle(&self) -> Result<Source, Error> {
+        let settled = self.state().settled.clone();
+        if let Some(settled) = settled {
+            return Ok(settled);
+        }
+        let settled = match &self.choice.source {
+            Source::Theirs(theirs) => match (self.hangs(theirs).await, &self.choice.otherwise) {
+                (Some(problem), Some(otherwise)) => {
+                    tracing::warn!("{problem}; the pool starts a display of its own");
+                    otherwise.clone()
+                }
+                (Some(problem), None) => {
+                    let hint = "end the process that listens there, or have the pool start a \
+                                display of its own with Display::Weston or Display::Xvfb";
+                    return Err(Error::new(ErrorKind::Display, problem).with_hint(hint));
+                }
+                (None, _) => self.choice.source.clone(),
+            },
+            source => source.clone(),
+        };
+        self.state().settled = Some(settled.clone());
+        Ok(settled)
+    }
+
+    /// Why a display that is there is of no use, if it is not.
+    async fn hangs(&self, theirs: &Theirs) -> Option<String> {
+        let (socket, protocol) = theirs.socket.as_ref()?;
+        // What is left is for one of the pool's own.
+        let patience = ANSWER.min(self.patience / 2);
+        let named = &theirs.named;
+        match timeout(patience, reach::answer(socket, *protocol)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{named}, where nobody answers: {error}")),
+            Err(_) => Some(format!(
+                "{named}, where a server listens that has not answered within {patience:?}: it \
+                 hangs or is stopped"
+            )),
+        }
+    }
+
+    /// Has a renderer's environment name this display and no other, and lead to nothing else of
+    /// the user's desktop unless this is the one that is there.
     pub(crate) fn put_into(&self, environment: &mut Environment, server: Option<&Server>) {
-        if self.source == Source::Theirs {
+        if let Some(Source::Theirs(_)) = &self.state().settled {
             return;
         }
-        for name in search::NAMES {
-            environment.remove(name);
-        }
+        environment.hide_desktop();
         for (name, value) in server.map(Server::environment).unwrap_or_default() {
             environment.set(name, value);
         }
@@ -146,11 +209,15 @@ impl Screen {
         }
     }
 
-    /// The name and the process of the server that was started last.
-    pub fn process(&self) -> Option<(&'static str, u32)> {
+    /// The server that was started last, if one was.
+    pub fn process(&self) -> Option<ScreenProcess> {
         let state = self.state();
         let server = state.server.as_ref()?;
-        Some((server.name(), server.pid()))
+        Some(ScreenProcess {
+            name: server.name(),
+            pid: server.pid(),
+            gives_focus: server.gives_focus(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,12 +1,13 @@
 //! Which display there is, or can be had.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use plushie_pool_core::{Error, ErrorKind};
 
 use super::Display;
-use super::server::{Program, accepts};
+use super::reach::{Protocol, listens, listens_abstract};
+use super::server::Program;
 use crate::discovery::is_program;
 
 /// The variables that name a display to a renderer.
@@ -16,11 +17,28 @@ pub(super) const NAMES: [&str; 3] = ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPL
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
     /// Where the renderer's environment says.
-    Theirs,
+    Theirs(Theirs),
     /// Nowhere.
     Nowhere,
     /// On a server of our own, started from this path.
     Own(Program, PathBuf),
+}
+
+/// A display that the pool did not start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Theirs {
+    /// The variable that names it, and its value, for people.
+    pub(super) named: String,
+    /// Its Unix socket, if it has one in the file system, and what is spoken there.
+    pub(super) socket: Option<(PathBuf, Protocol)>,
+}
+
+/// A display for windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) source: Source,
+    /// What is taken in its place if it turns out to hang.
+    pub(super) otherwise: Option<Source>,
 }
 
 /// Whether windows need nothing that is named in the environment or could be missing.
@@ -34,34 +52,43 @@ const NATIVE: bool = cfg!(any(windows, target_os = "macos"));
 pub(super) fn choose(
     display: Display,
     var: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Source, Error> {
+) -> Result<Choice, Error> {
     let own = |program: Program| {
         let path = in_path(program, var);
         let missing = || format!("{} is not in PATH", program.name());
         path.map(|path| Source::Own(program, path))
             .ok_or_else(missing)
     };
+    let any_of_our_own = || own(Program::Weston).or_else(|_| own(Program::Xvfb));
+    let mut otherwise = None;
     let found = match display {
-        Display::None => return Ok(Source::Nowhere),
+        Display::None => Ok(Source::Nowhere),
         Display::Inherit => theirs(var),
         Display::Weston => own(Program::Weston),
         Display::Xvfb => own(Program::Xvfb),
-        Display::Auto => theirs(var).or_else(|absent| {
-            let own = own(Program::Weston).or_else(|_| own(Program::Xvfb));
-            own.map_err(|_| format!("{absent}, and neither weston nor Xvfb is in PATH"))
-        }),
+        Display::Auto => match theirs(var) {
+            Ok(found) => {
+                otherwise = any_of_our_own().ok();
+                Ok(found)
+            }
+            Err(absent) => any_of_our_own()
+                .map_err(|_| format!("{absent}, and neither weston nor Xvfb is in PATH")),
+        },
     };
-    found.map_err(|missing| {
-        let message = format!("there is no display for the windows: {missing}");
-        Error::new(ErrorKind::Display, message).with_hint(packages(display))
-    })
+    match found {
+        Ok(source) => Ok(Choice { source, otherwise }),
+        Err(missing) => {
+            let message = format!("there is no display for the windows: {missing}");
+            Err(Error::new(ErrorKind::Display, message).with_hint(packages(display)))
+        }
+    }
 }
 
 /// The display that is there, or why there is none. What is set may be left over from one that is
 /// gone.
 fn theirs(var: &dyn Fn(&str) -> Option<OsString>) -> Result<Source, String> {
     if NATIVE {
-        return Ok(Source::Theirs);
+        return Ok(Source::Theirs(Theirs::default()));
     }
     let set = |name: &str| var(name).filter(|value| !value.is_empty());
     // A renderer tries the first that is set, and no other.
@@ -71,45 +98,33 @@ fn theirs(var: &dyn Fn(&str) -> Option<OsString>) -> Result<Source, String> {
     else {
         return Err("neither DISPLAY nor WAYLAND_DISPLAY is set".to_owned());
     };
-    let runtime = || PathBuf::from(set("XDG_RUNTIME_DIR").unwrap_or_default());
-    let answers = match name {
-        "WAYLAND_DISPLAY" => accepts(&runtime().join(&value)),
-        "DISPLAY" => {
-            local_x(&value).is_none_or(|socket| accepts(&socket) || accepts_abstract(&socket))
+    let named = format!("{name} is {}", value.display());
+    let socket = match name {
+        "WAYLAND_DISPLAY" => {
+            let runtime = PathBuf::from(set("XDG_RUNTIME_DIR").unwrap_or_default());
+            Some((runtime.join(&value), Protocol::Wayland))
         }
-        _ => true,
+        "DISPLAY" => local_x(&value).map(|socket| (socket, Protocol::X)),
+        _ => None,
     };
-    if answers {
-        return Ok(Source::Theirs);
-    }
-    let absent = format!("{name} is {}, where nobody answers", value.display());
-    tracing::debug!("{absent}");
-    Err(absent)
+    let socket = match socket {
+        Some((socket, protocol)) if listens(&socket) => Some((socket, protocol)),
+        Some((socket, Protocol::X)) if listens_abstract(&socket) => None,
+        Some(_) => {
+            let absent = format!("{named}, where nobody answers");
+            tracing::debug!("{absent}");
+            return Err(absent);
+        }
+        None => None,
+    };
+    Ok(Source::Theirs(Theirs { named, socket }))
 }
 
 /// The socket of an X display on this machine.
-fn local_x(display: &OsStr) -> Option<PathBuf> {
+pub(super) fn local_x(display: &OsStr) -> Option<PathBuf> {
     let number = display.to_str()?.strip_prefix(':')?;
     let number = number.split('.').next()?;
     Some(format!("/tmp/.X11-unix/X{number}").into())
-}
-
-/// Where X listens, too, and may be found if its files are out of sight, as in a container.
-#[cfg(target_os = "linux")]
-fn accepts_abstract(socket: &Path) -> bool {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::net::{SocketAddr, UnixStream};
-
-    let address = SocketAddr::from_abstract_name(socket.as_os_str().as_bytes());
-    address
-        .and_then(|address| UnixStream::connect_addr(&address))
-        .is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn accepts_abstract(_: &Path) -> bool {
-    false
 }
 
 fn in_path(program: Program, var: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
@@ -171,8 +186,8 @@ mod tests {
                 found.map(|(_, value)| OsString::from(value))
             }
         };
-        Ok(match choose(display, &var)? {
-            Source::Theirs => "theirs",
+        Ok(match choose(display, &var)?.source {
+            Source::Theirs(_) => "theirs",
             Source::Nowhere => "nowhere",
             Source::Own(program, path) => {
                 assert_eq!(path, folder.path().join(program.name()));

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use plushie_pool_core::{Error, ErrorKind};
@@ -13,7 +14,10 @@ use tokio::process::{ChildStdout, Command};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+#[cfg(all(unix, feature = "focus"))]
+use super::focus::FocusKeeper;
 use super::janitor::Janitor;
+use super::reach::{self, Protocol, RETRY};
 use crate::child::{spawn, tie_to_host};
 use crate::{Environment, Grace, Process};
 
@@ -37,6 +41,7 @@ pub(crate) struct Server {
     program: Program,
     pid: u32,
     environment: Vars,
+    gives_focus: AtomicBool,
     stop: Notify,
     /// Why it is gone. Closed when nothing of it is left.
     death: watch::Receiver<Option<Error>>,
@@ -59,10 +64,12 @@ const GRACE: Grace = Grace {
     kill: Duration::from_secs(2),
 };
 
-/// How often the socket is looked for. There is nothing to wait on that says it accepts.
-const LOOK: Duration = Duration::from_millis(1);
-
 const SOCKET: &str = "wayland-pool";
+
+/// How long weston may take to say what it can do: it takes a few milliseconds.
+const HELP: Duration = Duration::from_secs(2);
+
+const FAKE_SEAT: &str = "--fake-seat";
 
 impl Program {
     pub(super) fn name(self) -> &'static str {
@@ -72,7 +79,13 @@ impl Program {
         }
     }
 
-    fn command(self, path: &Path, (width, height): (u32, u32), directory: &Path) -> Command {
+    fn command(
+        self,
+        path: &Path,
+        (width, height): (u32, u32),
+        directory: &Path,
+        has_fake_seat: bool,
+    ) -> Command {
         let mut command = Command::new(path);
         match self {
             Self::Weston => command
@@ -80,7 +93,8 @@ impl Program {
                 .arg(format!("--width={width}"))
                 .arg(format!("--height={height}"))
                 .arg(format!("--socket={SOCKET}"))
-                .arg("--idle-time=0"),
+                .arg("--idle-time=0")
+                .args(has_fake_seat.then_some(FAKE_SEAT)),
             // Without the first it takes the first number that is free. Without the last it
             // throws out its clients when it seems to have none, and a new one may be among
             // them.
@@ -89,14 +103,9 @@ impl Program {
                 .arg(format!("{width}x{height}x24"))
                 .args(["-nolisten", "tcp", "-noreset"]),
         };
-        let mut environment = Environment::inherited();
-        for name in super::search::NAMES {
-            environment.remove(name);
-        }
-        environment.set("XDG_RUNTIME_DIR", directory);
         command
             .env_clear()
-            .envs(environment.iter())
+            .envs(Self::environment(directory).iter())
             .stdin(Stdio::null())
             .stdout(match self {
                 // Its helpers inherit it, and would not survive its end.
@@ -107,13 +116,49 @@ impl Program {
         command
     }
 
+    /// What it is started with.
+    fn environment(directory: &Path) -> Environment {
+        let mut environment = Environment::inherited();
+        environment.hide_desktop();
+        environment.set("XDG_RUNTIME_DIR", directory);
+        environment
+    }
+
+    /// Whether it can have a seat that no device belongs to, without which no window of a headless
+    /// weston gets the focus. Version 10 cannot. Not bounded in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what was started is killed.
+    async fn has_fake_seat(self, path: &Path, directory: &Path) -> bool {
+        if self != Self::Weston {
+            return false;
+        }
+        let mut command = Command::new(path);
+        command
+            .arg("--help")
+            .env_clear()
+            .envs(Self::environment(directory).iter())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        tie_to_host(&mut command, false);
+        match command.output().await {
+            Ok(help) => String::from_utf8_lossy(&help.stdout).contains(FAKE_SEAT),
+            Err(error) => {
+                tracing::debug!(%error, "weston does not say what it can do");
+                false
+            }
+        }
+    }
+
     /// Waits until clients can connect. Not bounded in time.
     async fn ready(self, stdout: Option<ChildStdout>, directory: &Path) -> io::Result<Ready> {
         match self {
             Self::Weston => {
                 let socket = directory.join(SOCKET);
-                while !accepts(&socket) {
-                    tokio::time::sleep(LOOK).await;
+                while reach::answer(&socket, Protocol::Wayland).await.is_err() {
+                    tokio::time::sleep(RETRY).await;
                 }
                 Ok(Ready {
                     // The path and not the name, to leave them the runtime directory they
@@ -156,6 +201,7 @@ impl Server {
         own_process_group: bool,
     ) -> Result<Arc<Self>, Error> {
         let since = Instant::now();
+        let left = || patience.saturating_sub(since.elapsed());
         let too_long = |what: &str| {
             let waited = since.elapsed();
             Error::new(ErrorKind::Display, format!("{what} within {waited:?}"))
@@ -163,7 +209,9 @@ impl Server {
         let janitor = timeout(patience, Janitor::start()).await;
         let mut janitor = janitor.map_err(|_| too_long("no directory for the display"))??;
         let directory = janitor.directory().to_owned();
-        let mut command = program.command(path, size, &directory);
+        let asked = program.has_fake_seat(path, &directory);
+        let has_fake_seat = timeout(left().min(HELP), asked).await.unwrap_or(false);
+        let mut command = program.command(path, size, &directory, has_fake_seat);
         tie_to_host(&mut command, own_process_group);
         let mut child = match spawn(&mut command).await {
             Ok(child) => child,
@@ -177,7 +225,7 @@ impl Server {
         let mut process = Process::new(child);
         let name = program.name();
         let ready = tokio::select! {
-            ready = timeout(patience, program.ready(stdout, &directory)) => match ready {
+            ready = timeout(left(), program.ready(stdout, &directory)) => match ready {
                 Ok(ready) => ready.map_err(|error| {
                     let message = format!("{name} does not say where it can be reached: {error}");
                     Error::new(ErrorKind::Display, message)
@@ -194,7 +242,14 @@ impl Server {
         };
         match ready {
             Ok(environment) => {
-                let server = Self::attended(program, process, janitor, environment);
+                let keeper = timeout(left(), focus_keeper(program, &environment)).await;
+                let keeper = keeper.unwrap_or_else(|_| {
+                    tracing::warn!("{name} does not answer; its windows get no focus");
+                    None
+                });
+                let gives_focus = has_fake_seat || keeper.is_some();
+                let server = Self::attended(program, process, janitor, environment, gives_focus);
+                server.keep_focus(keeper);
                 tracing::debug!(pid = server.pid, time = ?since.elapsed(), "{name} is ready");
                 Ok(server)
             }
@@ -214,18 +269,42 @@ impl Server {
         process: Process,
         janitor: Janitor,
         environment: Vars,
+        gives_focus: bool,
     ) -> Arc<Self> {
         let (told, death) = watch::channel(None);
         let server = Arc::new(Self {
             program,
             pid: process.pid(),
             environment,
+            gives_focus: gives_focus.into(),
             stop: Notify::new(),
             death,
         });
         tokio::spawn(attend(server.clone(), process, janitor, told));
         server
     }
+
+    /// Has this client pass on the focus for as long as the server lives.
+    #[cfg(all(unix, feature = "focus"))]
+    fn keep_focus(self: &Arc<Self>, keeper: Option<FocusKeeper>) {
+        let Some(keeper) = keeper else {
+            return;
+        };
+        let server = self.clone();
+        tokio::spawn(async move {
+            let mut death = server.death.clone();
+            tokio::select! {
+                error = keeper.run() => {
+                    server.gives_focus.store(false, Ordering::Relaxed);
+                    tracing::debug!(%error, pid = server.pid, "windows get no more focus");
+                }
+                _ = death.wait_for(Option::is_some) => {}
+            }
+        });
+    }
+
+    #[cfg(not(all(unix, feature = "focus")))]
+    fn keep_focus(self: &Arc<Self>, _: Option<std::convert::Infallible>) {}
 
     /// The program's name.
     pub(super) fn name(&self) -> &'static str {
@@ -240,6 +319,11 @@ impl Server {
     /// What a client needs in its environment to find it.
     pub(super) fn environment(&self) -> &[(&'static str, OsString)] {
         &self.environment
+    }
+
+    /// Whether a new window gets the input focus.
+    pub(super) fn gives_focus(&self) -> bool {
+        self.gives_focus.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -268,6 +352,28 @@ impl Server {
         let mut death = self.death.clone();
         while death.changed().await.is_ok() {}
     }
+}
+
+/// A client that gives new windows the focus, where the server does not do so itself. None if
+/// there is none, which is logged if there should be.
+#[cfg(all(unix, feature = "focus"))]
+async fn focus_keeper(program: Program, environment: &Vars) -> Option<FocusKeeper> {
+    if program != Program::Xvfb {
+        return None;
+    }
+    let (_, display) = environment.iter().find(|(name, _)| *name == "DISPLAY")?;
+    match FocusKeeper::connect(&super::search::local_x(display)?).await {
+        Ok(keeper) => Some(keeper),
+        Err(error) => {
+            tracing::warn!(%error, "windows on Xvfb get no focus");
+            None
+        }
+    }
+}
+
+#[cfg(not(all(unix, feature = "focus")))]
+async fn focus_keeper(_: Program, _: &Vars) -> Option<std::convert::Infallible> {
+    None
 }
 
 /// Has the janitor know what there will be to clear away.
@@ -302,14 +408,4 @@ async fn attend(
     tracing::debug!(%error, stderr = process.stderr().snapshot(), "the display ended");
     told.send_replace(Some(error));
     janitor.finish().await;
-}
-
-#[cfg(unix)]
-pub(super) fn accepts(socket: &Path) -> bool {
-    std::os::unix::net::UnixStream::connect(socket).is_ok()
-}
-
-#[cfg(not(unix))]
-pub(super) fn accepts(_: &Path) -> bool {
-    false
 }
