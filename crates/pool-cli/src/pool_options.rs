@@ -33,6 +33,16 @@ pub(crate) struct PoolOptions {
     /// How many renderers to keep ready for sessions to come; only in windowed mode
     #[arg(long, value_name = "N", default_value_t = 0)]
     warm: u16,
+
+    /// Have an effect answered with this JSON in place of being carried out, in every session;
+    /// may be given again for another, as in --effect-stub clipboard_read='{"text":"hello"}'
+    #[arg(long, value_name = "KIND=JSON", value_parser = effect_stub)]
+    effect_stub: Vec<(String, serde_json::Value)>,
+
+    /// Give each session a clipboard of its own; without it sessions in windowed mode share their
+    /// display's, and those in mock and headless mode have none
+    #[arg(long)]
+    private_clipboard: bool,
 }
 
 pub(crate) const ENVIRONMENT: &str = "\
@@ -118,11 +128,24 @@ impl PoolOptions {
         // The command may survive an interrupt, and goes on to need it.
         let pool = self.renderer.builder(pool)?.own_process_groups();
         let pool = pool.renderers(self.renderers.into()).warm(self.warm.into());
+        let mut pool = pool.private_clipboard(self.private_clipboard);
+        for (kind, response) in &self.effect_stub {
+            pool = pool.effect_stub(kind, response.clone());
+        }
         Ok(match self.max_sessions {
             Some(sessions) => pool.max_sessions(sessions.into()),
             None => pool,
         })
     }
+}
+
+fn effect_stub(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (kind, response) = text
+        .split_once('=')
+        .ok_or("write KIND=JSON, as in clipboard_write=null")?;
+    let response = serde_json::from_str(response)
+        .map_err(|error| format!("what follows the = is not JSON: {error}"))?;
+    Ok((kind.to_owned(), response))
 }
 
 fn sessions_by_default(threads: Option<u64>) -> usize {

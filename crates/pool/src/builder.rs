@@ -15,6 +15,7 @@ use plushie_pool_renderer::{
 use serde::Serialize;
 
 use crate::choice::{RendererMode, Sharing, WireFormat};
+use crate::effects::EffectStub;
 use crate::engine::{Engine, EngineConfig};
 use crate::fleet::{Fleet, Fonts};
 use crate::fonts;
@@ -62,6 +63,8 @@ pub struct Builder {
     own_process_groups: bool,
     connector: Option<Arc<dyn Connector>>,
     settings: Option<Arc<AppSettings>>,
+    stubs: Vec<EffectStub>,
+    private_clipboard: bool,
     /// None if no number was asked for.
     max_sessions: Option<usize>,
     sharing: Sharing,
@@ -94,6 +97,8 @@ impl Builder {
             own_process_groups: false,
             connector: None,
             settings: None,
+            stubs: Vec::new(),
+            private_clipboard: false,
             max_sessions: None,
             sharing: Sharing {
                 renderers: 1,
@@ -130,7 +135,10 @@ impl Builder {
     }
 
     /// Adds a variable to the renderer's environment, which otherwise has only those of the
-    /// pool's own that concern a renderer: display, locale, graphics drivers, `RUST_LOG`.
+    /// pool's own that concern a renderer: locale, graphics drivers, `RUST_LOG`; and, for windows
+    /// on the display that is there, what leads to the user's desktop: `DISPLAY`, `XAUTHORITY`,
+    /// `WAYLAND_DISPLAY`, `XDG_RUNTIME_DIR`, `DBUS_SESSION_BUS_ADDRESS`. All other renderers see
+    /// no desktop, unless it is named here.
     pub fn renderer_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.renderer_env.push((name.into(), value.into()));
         self
@@ -190,6 +198,40 @@ impl Builder {
     /// App settings that every session starts with: anything that serialises as a map.
     pub fn settings(mut self, settings: impl Serialize + Send + Sync + 'static) -> Self {
         self.settings = Some(Arc::new(settings));
+        self
+    }
+
+    /// Has the renderer of every session answer an effect with this, in place of carrying it out:
+    /// `effect_stub("clipboard_read", json!({"text": "hello"}))`. `response` is the `result` of
+    /// the `effect_response`, anything that serialises; its `status` is `ok`. Given twice for one
+    /// kind, the last counts.
+    ///
+    /// The stubs are there before the session's first message, as by `register_effect_stub`. A
+    /// session may replace one, or take it away with `unregister_effect_stub`.
+    /// [`SessionPool::register`] fails with [`ErrorKind::Config`] if the renderer knows no effect
+    /// of that kind.
+    pub fn effect_stub(
+        mut self,
+        kind: impl Into<String>,
+        response: impl Serialize + Send + Sync + 'static,
+    ) -> Self {
+        self.stubs.push(EffectStub {
+            kind: kind.into(),
+            response: Arc::new(response),
+        });
+        self
+    }
+
+    /// Gives each session a clipboard of its own, which is empty at first and gone with the
+    /// session; false by default. All `clipboard_*` effects then succeed, in every mode: a read
+    /// gives what the session last wrote, or `""`, also where a real clipboard would report that
+    /// it holds no text or no HTML.
+    ///
+    /// Without this, sessions that have a display share its clipboard, and in
+    /// [`RendererMode::Mock`] and [`RendererMode::Headless`] these effects answer as on a machine
+    /// without a desktop, except on macOS and Windows, where they reach the user's clipboard.
+    pub fn private_clipboard(mut self, private: bool) -> Self {
+        self.private_clipboard = private;
         self
     }
 
@@ -455,7 +497,7 @@ impl Builder {
                 let process = self.child_process()?;
                 match screen {
                     Some(screen) => (Arc::new(process.on_screen(screen.clone())), Some(screen)),
-                    None => (Arc::new(process), None),
+                    None => (Arc::new(process.without_desktop()), None),
                 }
             }
         };
@@ -501,6 +543,8 @@ impl Builder {
                 lend: is_only_renderer,
             },
             settings: self.settings,
+            stubs: self.stubs,
+            private_clipboard: self.private_clipboard,
             settings_fonts: fonts,
             max_sessions,
             initial_renderers: mode.initial_renderers().max(warm),

@@ -16,6 +16,7 @@ use plushie_pool_renderer::{
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::effects::EffectStub;
 use crate::fleet::{Fleet, Launch, Launched};
 use crate::spares::Spares;
 
@@ -45,6 +46,9 @@ pub(crate) struct EngineConfig {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) renderer: RendererConfig,
     pub(crate) settings: Option<Arc<AppSettings>>,
+    /// Effects that every session's renderer answers with these.
+    pub(crate) stubs: Vec<EffectStub>,
+    pub(crate) private_clipboard: bool,
     /// How many fonts each session has its renderer load by these.
     pub(crate) settings_fonts: usize,
     pub(crate) max_sessions: usize,

@@ -130,7 +130,9 @@
 pub mod blocking;
 mod builder;
 mod choice;
+mod clipboard;
 mod connected;
+mod effects;
 mod engine;
 mod fleet;
 mod fonts;

@@ -126,6 +126,7 @@ impl SessionPool {
                 if engine.config.of_a_server {
                     connected::turn_of(&session).await?;
                 }
+                session.stub_effects().await?;
                 return Ok(session);
             }
             slot = spares::replace(session, engine).await?;

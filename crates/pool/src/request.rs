@@ -67,6 +67,7 @@ impl<'a> Sending<'a> {
     fn submit(&self, frame: Frame) -> Result<Completed, Error> {
         let Session { renderer, id, .. } = self.session;
         let (completion, completed) = renderer.completion();
+        let written = self.session.may_write_clipboard(&frame);
         let submission = Submission {
             id: self.id,
             frame: frame.bytes,
@@ -77,6 +78,9 @@ impl<'a> Sending<'a> {
             completion,
         };
         renderer.submit(*id, submission)?;
+        if let Some(frame) = written {
+            self.session.submitted(&frame);
+        }
         Ok(completed)
     }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use plushie_pool_renderer::{AppSettings, Renderer};
 use serde::Serialize;
 
 use crate::choice::encode;
+use crate::clipboard::Clipboard;
 use crate::engine::{Engine, EngineConfig, Opened};
 use crate::fonts;
 use crate::io::{SessionControl, SessionIo};
@@ -36,10 +37,17 @@ pub struct Session {
     seat: RendererId,
     pool: Arc<PoolShared>,
     next_request: AtomicU64,
+    /// Its own, if it has one.
+    pub(crate) clipboard: Option<Box<Mutex<Clipboard>>>,
 }
 
 impl Session {
     pub(crate) fn new(pool: Arc<PoolShared>, opened: Opened) -> Self {
+        let config = &pool.engine.config;
+        let clipboard = config.private_clipboard.then(|| {
+            let stubbed = config.stubs.iter().map(|stub| stub.kind.clone());
+            Box::new(Mutex::new(Clipboard::new(stubbed)))
+        });
         Self {
             id: opened.id,
             renderer: opened.renderer,
@@ -47,6 +55,7 @@ impl Session {
             pool,
             // 0 is the id of what the pool itself asks of the renderer.
             next_request: AtomicU64::new(1),
+            clipboard,
         }
     }
 

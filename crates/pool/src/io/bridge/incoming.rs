@@ -226,6 +226,9 @@ impl Bridge {
             purpose: Purpose::Tell,
         };
         self.submit(key, &message, outline);
+        if let Some(session) = self.tenants.get(&key).and_then(Tenant::session) {
+            session.follow_clipboard(&*transport, payload);
+        }
     }
 
     /// Asks the renderer something, to know when all that was asked before is answered.
