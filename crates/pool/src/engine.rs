@@ -348,10 +348,12 @@ impl Engine {
     /// Also says whether the renderer was a spare.
     fn seat(self: &Arc<Self>, wish: Wish) -> Result<(Seat, bool), Error> {
         let fonts = self.config.settings_fonts.saturating_add(wish.fonts);
-        let place = self.fleet().place(Instant::now(), wish.deadline, fonts)?;
-        for full in place.full {
+        let now = Instant::now();
+        let full = self.fleet().retire_full_of_fonts(now, fonts);
+        for full in full {
             full.stop();
         }
+        let place = self.fleet().place(now, wish.deadline, fonts)?;
         let is_single = self.config.renderer.link.addressing == Addressing::Single;
         let spare = is_single && place.launch.is_none();
         if let Some(launch) = place.launch {

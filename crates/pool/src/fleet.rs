@@ -79,8 +79,6 @@ pub(crate) struct Place {
     pub(crate) launched: Launched,
     /// It is a new one: somebody has to launch it, and say so here.
     pub(crate) launch: Option<Launch>,
-    /// Those that have no session and get none any more: they are to be stopped.
-    pub(crate) full: Vec<Renderer>,
 }
 
 /// A renderer to be launched.
@@ -124,7 +122,6 @@ impl Fleet {
         fonts: usize,
     ) -> Result<Place, Error> {
         self.check_open()?;
-        let full = self.retire_full_of_fonts(fonts);
         // The mode is asked before anything changes: one of the user's may panic.
         let worn_out = self.mode.recycle_after();
         let views = self.members.iter().filter(|(_, member)| !member.retiring);
@@ -150,7 +147,8 @@ impl Fleet {
         };
         let member = self.members.get_mut(&renderer);
         let member = member.expect("chosen among the members");
-        if let Some(at) = member.not_before.filter(|at| *at > deadline) {
+        let pause = member.not_before.filter(|at| *at > now.max(deadline));
+        if let Some(at) = pause {
             return Err(self.backing_off(Some(at), now));
         }
         member.sessions += 1;
@@ -161,7 +159,6 @@ impl Fleet {
             renderer,
             launched: member.launched.clone(),
             launch,
-            full,
         })
     }
 
@@ -286,12 +283,17 @@ impl Fleet {
     }
 
     /// Gives no more sessions to renderers that would not load so many fonts besides those they
-    /// have; one that has had no session yet is as good as any. Returns those to be stopped.
-    fn retire_full_of_fonts(&mut self, fonts: usize) -> Vec<Renderer> {
+    /// have, if others may be launched in their place; one that has had no session yet is as good
+    /// as any. Returns those to be stopped.
+    pub(crate) fn retire_full_of_fonts(&mut self, now: Instant, fonts: usize) -> Vec<Renderer> {
         let most = self.fonts.most;
-        let members = self.members.values_mut().filter(|member| !member.retiring);
-        let full =
-            members.filter(|member| member.served > 0 && member.fonts.saturating_add(fonts) > most);
+        let is_full = |member: &Member| {
+            !member.retiring && member.served > 0 && member.fonts.saturating_add(fonts) > most
+        };
+        if !self.members.values().any(is_full) || self.budget.next_launch(now) != NextLaunch::Now {
+            return Vec::new();
+        }
+        let full = self.members.values_mut().filter(|member| is_full(member));
         let stopped = full.filter_map(|member| {
             member.retiring = true;
             member.stop_if_done()
