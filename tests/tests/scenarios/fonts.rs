@@ -52,7 +52,8 @@ async fn fallback(pool: &SessionPool) -> String {
 async fn each_session_has_the_font_of_its_own_settings_however_many_there_were(format: WireFormat) {
     let folder = TempDir::new().unwrap();
     let pool = headless(format).await;
-    let mut seen = BTreeSet::from([fallback(&pool).await]);
+    let without = fallback(&pool).await;
+    let mut seen = BTreeSet::new();
     for n in 0..SESSIONS {
         let family = format!("Block {n}");
         let path = folder.path().join(&family);
@@ -62,8 +63,9 @@ async fn each_session_has_the_font_of_its_own_settings_however_many_there_were(f
         session.send(&settings).await.unwrap();
         seen.insert(picture(&session, &family).await);
         within(session.unregister()).await.unwrap();
-        assert_eq!(seen.len(), 2, "session {n} looks otherwise");
+        assert_eq!(seen.len(), 1, "session {n} looks otherwise");
     }
+    assert!(!seen.contains(&without), "none has its font");
     assert_eq!((pool.status().launches, pool.status().deaths), (2, 0));
 }
 
@@ -89,7 +91,8 @@ fn load(family: &str) -> LoadFont<'_> {
 
 async fn each_session_has_the_font_it_loads_however_many_there_were(format: WireFormat) {
     let pool = headless(format).await;
-    let mut seen = BTreeSet::from([fallback(&pool).await]);
+    let without = fallback(&pool).await;
+    let mut seen = BTreeSet::new();
     for round in 0..SESSIONS / 6 {
         let sessions = within(join_all((0..6).map(|_| pool.register()))).await;
         let pictures = sessions.into_iter().enumerate().map(async |(n, session)| {
@@ -101,8 +104,9 @@ async fn each_session_has_the_font_it_loads_however_many_there_were(format: Wire
             picture
         });
         seen.extend(within(join_all(pictures)).await);
-        assert_eq!(seen.len(), 2, "one of round {round} looks otherwise");
+        assert_eq!(seen.len(), 1, "one of round {round} looks otherwise");
     }
+    assert!(!seen.contains(&without), "none has its font");
 }
 
 async fn a_font_of_the_pools_settings_is_there_for_every_session(format: WireFormat) {
@@ -111,7 +115,8 @@ async fn a_font_of_the_pools_settings_is_there_for_every_session(format: WireFor
     std::fs::write(&path, font::block("Everywhere")).unwrap();
     let builder = pool(RendererMode::Headless, format).settings(json!({"fonts": [path]}));
     let pool = within(builder.start()).await.unwrap();
-    let mut seen = BTreeSet::from([fallback(&pool).await]);
+    let without = fallback(&pool).await;
+    let mut seen = BTreeSet::new();
     for n in 0..SESSIONS {
         let session = within(pool.register()).await.unwrap();
         // That of the pool, and one more that its room must be left for.
@@ -123,7 +128,8 @@ async fn a_font_of_the_pools_settings_is_there_for_every_session(format: WireFor
         }
         within(session.unregister()).await.unwrap();
     }
-    assert_eq!(seen.len(), 2, "they do not look the same");
+    assert_eq!(seen.len(), 1, "they do not look the same");
+    assert!(!seen.contains(&without), "none has its font");
     // 600 fonts, a quarter of the room being kept for those that come by messages.
     assert_eq!((pool.status().launches, pool.status().deaths), (4, 0));
 }
