@@ -89,3 +89,60 @@ fn the_pool_comes_without_a_renderer() {
     ];
     assert_none_of(&gui, &names);
 }
+
+#[test]
+fn no_light_crate_is_built_with_two_versions_of_another() {
+    // Not plushie-pool-app: what the SDK brings is the SDK's choice.
+    for package in [
+        "plushie-pool",
+        "plushie-pool-core",
+        "plushie-pool-renderer",
+        "plushie-pool-server",
+    ] {
+        assert_none_of(
+            &["tracing-attributes"],
+            &below(package, &["--all-features"]),
+        );
+        let found = versions_below(package);
+        for ((name, one), (next, other)) in found.iter().zip(found.iter().skip(1)) {
+            assert!(name != next, "{package} builds {name} {one} and {other}");
+        }
+    }
+}
+
+/// The names and versions of all crates below `package`, each pair once.
+fn versions_below(package: &str) -> std::collections::BTreeSet<(String, String)> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--edges", "normal,build"])
+        .args(["--prefix", "none", "--format", "{p}", "--all-features"])
+        .args(["--package", package])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let lines = tree.lines().map(|line| {
+        let mut words = line.split(' ').map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap_or_default())
+    });
+    lines.collect()
+}
+
+#[test]
+fn each_published_crate_carries_both_licences() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let crates = std::fs::read_dir(root.join("crates")).unwrap();
+    let crates: Vec<_> = crates.map(|entry| entry.unwrap().path()).collect();
+    assert!(crates.len() > 5, "{crates:?}");
+    for directory in crates {
+        let manifest = std::fs::read_to_string(directory.join("Cargo.toml")).unwrap();
+        if manifest.contains("publish = false") {
+            continue;
+        }
+        for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+            let text = std::fs::read(directory.join(licence));
+            let text = text.unwrap_or_else(|error| panic!("{directory:?}: {licence}: {error}"));
+            assert_eq!(text, std::fs::read(root.join(licence)).unwrap());
+        }
+    }
+}
