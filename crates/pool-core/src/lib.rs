@@ -42,7 +42,7 @@ pub use error::{Error, ErrorKind, Exit, Origin, Phase};
 pub use forward::Forwarded;
 pub use id::{IdText, NotAnId, RendererId, RequestId, SessionId};
 pub use message::{Message, decode_payload};
-pub use mode::{Addressing, Close, Mode, Placement, RendererView};
+pub use mode::{Addressing, Close, Mode, Placement, RendererView, SessionRequest};
 pub use outline::{Class, Outline};
 pub use probe::probe;
 pub use restart::{LONGEST_PAUSE, NextLaunch, RestartBudget, RestartPolicy};

@@ -25,6 +25,17 @@ pub trait Mode: Send + fmt::Debug + 'static {
     /// among them is taken as [`Placement::Launch`].
     fn place(&mut self, renderers: &[RendererView]) -> Placement;
 
+    /// Where a session goes that was asked for like this. The pool calls this one for every
+    /// session; unless it is overridden, it is [`place`](Self::place), whatever the request.
+    ///
+    /// A mode that uses the request overrides it, and may write `place` as
+    /// `self.place_with(&SessionRequest::default(), renderers)`. The modes that come with the
+    /// pool do not use it.
+    fn place_with(&mut self, request: &SessionRequest, renderers: &[RendererView]) -> Placement {
+        let _ = request;
+        self.place(renderers)
+    }
+
     /// How a session is closed on its renderer.
     fn close(&self) -> Close;
 
@@ -55,6 +66,34 @@ pub trait Mode: Send + fmt::Debug + 'static {
     /// The renderer never joins a session's thread: after some 32,700 sessions it dies.
     fn recycle_after(&self) -> Option<u64> {
         None
+    }
+}
+
+/// How a session was asked for, as [`Mode::place_with`] sees it.
+///
+/// ```
+/// use plushie_pool_core::SessionRequest;
+///
+/// assert_eq!(SessionRequest::from("editor").key.as_deref(), Some("editor"));
+/// assert_eq!(SessionRequest::default().key, None);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionRequest {
+    /// What the caller of `SessionPool::register_with` passed. Its meaning is the mode's: for
+    /// example, that sessions with the same key share a renderer.
+    pub key: Option<String>,
+}
+
+impl From<&str> for SessionRequest {
+    fn from(key: &str) -> Self {
+        key.to_owned().into()
+    }
+}
+
+impl From<String> for SessionRequest {
+    fn from(key: String) -> Self {
+        Self { key: Some(key) }
     }
 }
 

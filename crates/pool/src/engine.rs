@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use plushie_pool_core::{
-    Acquired, Addressing, Error, ErrorKind, LONGEST_PAUSE, RendererId, SessionId, Slots, Ticket,
-    Transport,
+    Acquired, Addressing, Error, ErrorKind, LONGEST_PAUSE, RendererId, SessionId, SessionRequest,
+    Slots, Ticket, Transport,
 };
 use plushie_pool_renderer::{
     AppSettings, Connector, End, Hello, Observer, Renderer, RendererConfig, Screen,
@@ -68,7 +68,9 @@ pub(crate) struct Slot(Option<Arc<Engine>>);
 
 /// What a session needs of its renderer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish {
+pub(crate) struct Wish<'a> {
+    /// How it was asked for, for the mode.
+    pub(crate) request: &'a SessionRequest,
     /// How long it may wait for a launch to begin, if none may be begun yet.
     pub(crate) deadline: Instant,
     /// How many fonts it has the renderer load besides those of the pool's settings.
@@ -292,7 +294,7 @@ impl Engine {
     pub(crate) async fn open(
         self: &Arc<Self>,
         mut slot: Slot,
-        wish: Wish,
+        wish: Wish<'_>,
     ) -> Result<Opened, Error> {
         let mut attempt = 1;
         loop {
@@ -346,14 +348,16 @@ impl Engine {
     }
 
     /// Also says whether the renderer was a spare.
-    fn seat(self: &Arc<Self>, wish: Wish) -> Result<(Seat, bool), Error> {
+    fn seat(self: &Arc<Self>, wish: Wish<'_>) -> Result<(Seat, bool), Error> {
         let fonts = self.config.settings_fonts.saturating_add(wish.fonts);
         let now = Instant::now();
         let full = self.fleet().retire_full_of_fonts(now, fonts);
         for full in full {
             full.stop();
         }
-        let place = self.fleet().place(now, wish.deadline, fonts)?;
+        let place = self
+            .fleet()
+            .place(wish.request, now, wish.deadline, fonts)?;
         let is_single = self.config.renderer.link.addressing == Addressing::Single;
         let spare = is_single && place.launch.is_none();
         if let Some(launch) = place.launch {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use plushie_pool_core::link::LinkCounters;
 use plushie_pool_core::{
     Addressing, Error, ErrorKind, Mode, NextLaunch, Placement, RendererId, RendererView,
-    RestartBudget, RestartPolicy,
+    RestartBudget, RestartPolicy, SessionRequest,
 };
 use plushie_pool_renderer::{End, Renderer};
 use tokio::sync::watch;
@@ -117,6 +117,7 @@ impl Fleet {
     /// What the fleet was closed with, or why no renderer is launched until then.
     pub(crate) fn place(
         &mut self,
+        request: &SessionRequest,
         now: Instant,
         deadline: Instant,
         fonts: usize,
@@ -128,7 +129,7 @@ impl Fleet {
         let views: Vec<_> = views
             .map(|(id, member)| RendererView::new(*id, member.sessions, member.served))
             .collect();
-        let chosen = match self.mode.place(&views) {
+        let chosen = match self.mode.place_with(request, &views) {
             Placement::On(id) => views.iter().any(|view| view.id == id).then_some(id),
             Placement::Launch => None,
         };

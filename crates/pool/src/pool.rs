@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plushie_pool_core::{Error, LONGEST_PAUSE};
+use plushie_pool_core::{Error, LONGEST_PAUSE, SessionRequest};
 use plushie_pool_renderer::Hello;
 
 use crate::builder::Builder;
@@ -84,16 +84,52 @@ impl SessionPool {
     ///
     /// Cancel safe: the place in the queue, or in the pool, is given up.
     pub async fn register(&self) -> Result<Session, Error> {
-        self.register_loading(0).await
+        self.register_with(SessionRequest::default()).await
+    }
+
+    /// As [`register`](Self::register), with a request that the pool's
+    /// [`Mode`](plushie_pool_core::Mode) sees, such as a key: `pool.register_with("editor")`.
+    ///
+    /// What it means is the mode's decision ([`Mode::place_with`]). The modes that come with
+    /// the pool, and a pool whose sessions are a server's, do not use it.
+    ///
+    /// [`Mode::place_with`]: plushie_pool_core::Mode::place_with
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, as [`register`](Self::register).
+    pub async fn register_with(
+        &self,
+        request: impl Into<SessionRequest>,
+    ) -> Result<Session, Error> {
+        self.register_wishing(&request.into(), 0).await
     }
 
     /// [`register`](Self::register) for a session that will have its renderer load so many fonts
     /// by settings of its own.
     pub(crate) async fn register_loading(&self, fonts: usize) -> Result<Session, Error> {
+        self.register_wishing(&SessionRequest::default(), fonts)
+            .await
+    }
+
+    async fn register_wishing(
+        &self,
+        request: &SessionRequest,
+        fonts: usize,
+    ) -> Result<Session, Error> {
         let engine = &self.shared.engine;
         let deadline = Instant::now() + engine.config.acquire_timeout;
         let slot = engine.acquire(engine.config.acquire_timeout).await?;
-        self.open(slot, Wish { deadline, fonts }).await
+        let wish = Wish {
+            request,
+            deadline,
+            fonts,
+        };
+        self.open(slot, wish).await
     }
 
     /// Opens a session if one is free and nobody waits for it. May still wait for a renderer
@@ -108,14 +144,36 @@ impl SessionPool {
     ///
     /// Cancel safe.
     pub async fn try_register(&self) -> Result<Session, Error> {
+        self.try_register_with(SessionRequest::default()).await
+    }
+
+    /// As [`try_register`](Self::try_register), with a request that the pool's mode sees: see
+    /// [`register_with`](Self::register_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_register`](Self::try_register).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn try_register_with(
+        &self,
+        request: impl Into<SessionRequest>,
+    ) -> Result<Session, Error> {
+        let request = request.into();
         let engine = &self.shared.engine;
         let slot = engine.try_acquire()?;
         let patience = engine.config.acquire_timeout.min(LONGEST_PAUSE);
-        let deadline = Instant::now() + patience;
-        self.open(slot, Wish { deadline, fonts: 0 }).await
+        let wish = Wish {
+            request: &request,
+            deadline: Instant::now() + patience,
+            fonts: 0,
+        };
+        self.open(slot, wish).await
     }
 
-    async fn open(&self, mut slot: Slot, wish: Wish) -> Result<Session, Error> {
+    async fn open(&self, mut slot: Slot, wish: Wish<'_>) -> Result<Session, Error> {
         let engine = &self.shared.engine;
         loop {
             let opened = engine.open(slot, wish).await?;
