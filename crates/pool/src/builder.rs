@@ -171,7 +171,8 @@ impl Builder {
         self
     }
 
-    /// How messages are written; [`WireFormat::Msgpack`] by default.
+    /// How messages are written; [`WireFormat::Msgpack`] by default, or [`WireFormat::Json`]
+    /// where that is the only format compiled in.
     pub fn format(mut self, format: WireFormat) -> Self {
         self.format = format;
         self
@@ -359,10 +360,6 @@ impl Builder {
         self.renderer_args = Vec::new();
         self.renderer_env = Vec::new();
         self.display = None;
-        #[cfg(not(feature = "msgpack"))]
-        {
-            self.format = WireFormat::Json;
-        }
         Ok(self)
     }
 

@@ -63,11 +63,21 @@ impl RendererMode {
             #[allow(unreachable_patterns, reason = "reached where a feature is off")]
             _ => {
                 let _ = shared;
-                let feature = match self {
-                    Self::Windowed => "windowed",
-                    _ => "multiplexed",
-                };
-                Err(not_compiled_in("mode", self.text(), feature))
+                Err(NotCompiledIn {
+                    what: "mode",
+                    name: self.text(),
+                    feature: match self {
+                        Self::Windowed => "windowed",
+                        _ => "multiplexed",
+                    },
+                    others: Self::ALL
+                        .into_iter()
+                        .filter(|mode| mode.is_compiled_in())
+                        .map(|mode| (mode.text(), format!("mode(RendererMode::{mode:?})")))
+                        .collect(),
+                    own: "custom_mode",
+                }
+                .into())
             }
         }
     }
@@ -81,19 +91,35 @@ pub(crate) struct Sharing {
 }
 
 /// How messages are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+///
+/// By default MessagePack; JSON where that is the only one compiled in. The same test passes on
+/// both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WireFormat {
     /// MessagePack with a length in front: compact for binary data.
-    #[default]
     Msgpack,
     /// JSON lines: readable, and faster for the renderer in version 0.7.1.
     Json,
 }
 
+impl Default for WireFormat {
+    fn default() -> Self {
+        let only_json = cfg!(all(feature = "json", not(feature = "msgpack")));
+        if only_json { Self::Json } else { Self::Msgpack }
+    }
+}
+
 impl WireFormat {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Msgpack, Self::Json];
+
+    fn is_compiled_in(self) -> bool {
+        match self {
+            Self::Msgpack => cfg!(feature = "msgpack"),
+            Self::Json => cfg!(feature = "json"),
+        }
+    }
 
     fn text(self) -> &'static str {
         match self {
@@ -110,7 +136,18 @@ impl WireFormat {
             #[cfg(feature = "json")]
             Self::Json => Ok(Arc::new(plushie_pool_transport_json::Json)),
             #[allow(unreachable_patterns, reason = "reached where a feature is off")]
-            _ => Err(not_compiled_in("format", self.text(), self.text())),
+            _ => Err(NotCompiledIn {
+                what: "format",
+                name: self.text(),
+                feature: self.text(),
+                others: Self::ALL
+                    .into_iter()
+                    .filter(|format| format.is_compiled_in())
+                    .map(|format| (format.text(), format!("format(WireFormat::{format:?})")))
+                    .collect(),
+                own: "transport",
+            }
+            .into()),
         }
     }
 }
@@ -135,14 +172,41 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     transport.encode(header, &message)
 }
 
-fn not_compiled_in(what: &str, name: &str, feature: &str) -> Error {
-    Error::new(
-        ErrorKind::Config,
-        format!("the {what} {name} is not compiled in"),
-    )
-    .with_hint(format!(
-        "enable the feature `{feature}` of plushie-pool, or choose another {what}"
-    ))
+/// A mode or a format that was chosen, or is the default, and is not there.
+struct NotCompiledIn {
+    what: &'static str,
+    name: &'static str,
+    feature: &'static str,
+    /// Those that are there, and how the builder is told to use each.
+    others: Vec<(&'static str, String)>,
+    /// The builder's method for one of the caller's own.
+    own: &'static str,
+}
+
+impl From<NotCompiledIn> for Error {
+    fn from(missing: NotCompiledIn) -> Self {
+        let NotCompiledIn {
+            what,
+            name,
+            feature,
+            others,
+            own,
+        } = missing;
+        let names: Vec<_> = others.iter().map(|(name, _)| *name).collect();
+        let there = match &*names {
+            [] => format!("this build of plushie-pool has no {what}"),
+            names => format!("this build of plushie-pool has {}", names.join(", ")),
+        };
+        let choose = match others.first() {
+            Some((_, call)) => format!("choose it with .{call}"),
+            None => format!("pass one of your own with .{own}(..)"),
+        };
+        Self::new(
+            ErrorKind::Config,
+            format!("the {what} {name} is not compiled in: {there}"),
+        )
+        .with_hint(format!("enable its feature `{feature}`, or {choose}"))
+    }
 }
 
 fn unknown(what: &str, name: &str, valid: &[&str]) -> Error {
@@ -209,13 +273,44 @@ mod tests {
             let is_compiled_in = mode.is_compiled_in();
             match mode.build(&shared) {
                 Ok(built) => assert!(is_compiled_in && built.name() == mode.to_string()),
-                Err(error) => assert!(!is_compiled_in && error.to_string().contains("feature")),
+                Err(error) => {
+                    assert!(!is_compiled_in);
+                    told_what_there_is(
+                        &error,
+                        RendererMode::ALL.map(|mode| (mode.text(), mode.is_compiled_in())),
+                    );
+                }
             }
         }
-        assert_eq!(WireFormat::Json.build().is_ok(), cfg!(feature = "json"));
-        assert_eq!(
-            WireFormat::Msgpack.build().is_ok(),
-            cfg!(feature = "msgpack")
-        );
+        for format in WireFormat::ALL {
+            match format.build() {
+                Ok(built) => assert!(format.is_compiled_in() && built.name() == format.text()),
+                Err(error) => {
+                    assert!(!format.is_compiled_in());
+                    let all = WireFormat::ALL.map(|it| (it.text(), it.is_compiled_in()));
+                    told_what_there_is(&error, all);
+                }
+            }
+        }
+    }
+
+    fn told_what_there_is<const N: usize>(error: &Error, all: [(&str, bool); N]) {
+        let text = error.to_string();
+        assert!(text.contains("enable its feature `"), "{text}");
+        for (name, there) in all {
+            let (_, list) = text.split_once(": this build of plushie-pool has").unwrap();
+            let (list, _) = list.split_once(';').unwrap();
+            assert_eq!(list.contains(name), there, "{text}");
+        }
+    }
+
+    /// Whatever is compiled in, a pool can be started without naming a format if there is one.
+    #[test]
+    fn the_default_format_is_one_that_is_compiled_in() {
+        let any = WireFormat::ALL.into_iter().any(WireFormat::is_compiled_in);
+        assert_eq!(WireFormat::default().is_compiled_in(), any);
+        if cfg!(feature = "msgpack") {
+            assert_eq!(WireFormat::default(), WireFormat::Msgpack);
+        }
     }
 }
