@@ -9,6 +9,8 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::strict::BINARY;
+
 /// Binary data in a message: pixels, a font, an image file.
 ///
 /// Goes out as bytes where the format has bytes, and as a string of standard, padded base64
@@ -66,32 +68,47 @@ impl fmt::Debug for Binary {
     }
 }
 
+/// Within a newtype of a name that [`Strict`](crate::strict::Strict) and
+/// [`Textual`](crate::textual::Textual) know: to all other types they call every format human
+/// readable, so that those read and write the same in all of them.
 impl Serialize for Binary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(BINARY, &Inner(self))
+    }
+}
+
+struct Inner<'a>(&'a [u8]);
+
+impl Serialize for Inner<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&STANDARD.encode(self))
+            serializer.serialize_str(&STANDARD.encode(self.0))
         } else {
-            serializer.serialize_bytes(self)
+            serializer.serialize_bytes(self.0)
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde_json hands a string over as bytes to those who ask for bytes. And serde calls
-        // what it buffered for `flatten` and `untagged` human readable, whatever it came from.
-        if deserializer.is_human_readable() {
-            deserializer.deserialize_str(Data)
-        } else {
-            deserializer.deserialize_byte_buf(Data)
-        }
+        deserializer.deserialize_newtype_struct(BINARY, Data)
     }
 }
 
 struct Data;
 
-impl Visitor<'_> for Data {
+impl<'de> Visitor<'de> for Data {
     type Value = Binary;
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Binary, D::Error> {
+        // serde_json hands a string over as bytes to those who ask for bytes. And serde calls
+        // what it buffered for `flatten` and `untagged` human readable, whatever it came from.
+        if inner.is_human_readable() {
+            inner.deserialize_str(self)
+        } else {
+            inner.deserialize_byte_buf(self)
+        }
+    }
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("binary data or a string of base64")

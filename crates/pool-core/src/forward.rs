@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use crate::strict::{AS_RECEIVED, BINARY};
 use crate::{Binary, Transport};
 
 /// A payload on its way to somebody else, to be [encoded](Transport::encode) under another
@@ -228,10 +231,24 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
         visit_i128, serialize_i128, i128;
         visit_u64, serialize_u64, u64;
         visit_u128, serialize_u128, u128;
-        visit_f32, serialize_f32, f32;
-        visit_f64, serialize_f64, f64;
         visit_str, serialize_str, &str;
         visit_bytes, serialize_bytes, &[u8];
+    }
+
+    fn visit_f32<E: serde::de::Error>(self, value: f32) -> Result<S::Ok, E> {
+        self.failure.pass(if value.is_finite() {
+            self.serializer.serialize_f32(value)
+        } else {
+            AsReceived(value).serialize(self.serializer)
+        })
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<S::Ok, E> {
+        self.failure.pass(if value.is_finite() {
+            self.serializer.serialize_f64(value)
+        } else {
+            AsReceived(value).serialize(self.serializer)
+        })
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<S::Ok, E> {
@@ -271,7 +288,6 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
         let level = self.level;
         // How many entries are left out is known at the end only.
         let entries = map.size_hint().filter(|_| level.keeps_its_size());
-        let to_text = self.serializer.is_human_readable();
         let mut writer = failure.pass(self.serializer.serialize_map(entries))?;
         while let Some(key) = map.next_key_seed(Key)? {
             match level.entry(&key) {
@@ -280,15 +296,12 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
                     map.next_value::<IgnoredAny>()?;
                     failure.pass(writer.serialize_entry(&*key, text))?;
                 }
-                Entry::Bytes if !to_text => {
-                    let bytes: Option<Binary> = map.next_value()?;
-                    failure.pass(writer.serialize_entry(&*key, &bytes))?;
-                }
-                Entry::Bytes | Entry::Copied => {
+                entry @ (Entry::Bytes | Entry::Copied) => {
                     failure.pass(writer.serialize_key(&*key))?;
                     map.next_value_seed(Value {
                         writer: &mut writer,
                         level: level.under(&key),
+                        as_bytes: matches!(entry, Entry::Bytes),
                         failure,
                     })?;
                 }
@@ -348,6 +361,7 @@ impl<'de, W: SerializeSeq> DeserializeSeed<'de> for Element<'_, W> {
 struct Value<'a, W: SerializeMap> {
     writer: &'a mut W,
     level: Level<'a>,
+    as_bytes: bool,
     failure: &'a Failure<W::Error>,
 }
 
@@ -356,7 +370,46 @@ impl<'de, W: SerializeMap> DeserializeSeed<'de> for Value<'_, W> {
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<(), D::Error> {
         let value = Once::new(inner, self.level);
-        self.failure.pass(self.writer.serialize_value(&value))
+        self.failure.pass(if self.as_bytes {
+            self.writer.serialize_value(&Bytes(value))
+        } else {
+            self.writer.serialize_value(&value)
+        })
+    }
+}
+
+/// A value that becomes bytes where the format written to has them.
+struct Bytes<'a, D>(Once<'a, D>);
+
+impl<'de, D: Deserializer<'de>> Serialize for Bytes<'_, D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(BINARY, &Inside(&self.0))
+    }
+}
+
+/// The same, where the format says whether it has bytes.
+struct Inside<'a, 'b, D>(&'b Once<'a, D>);
+
+impl<'de, D: Deserializer<'de>> Serialize for Inside<'_, '_, D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return self.0.serialize(serializer);
+        }
+        let bytes = self.0.take()?;
+        let bytes: Option<Binary> = Option::deserialize(bytes).map_err(S::Error::custom)?;
+        match bytes {
+            Some(bytes) => serializer.serialize_bytes(&bytes),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
+/// A float that is passed on as it was received, though it is not finite.
+struct AsReceived<T>(T);
+
+impl<T: Serialize> Serialize for AsReceived<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(AS_RECEIVED, &self.0)
     }
 }
 
@@ -373,13 +426,16 @@ impl<'a, D> Once<'a, D> {
             level,
         }
     }
+
+    fn take<E: serde::ser::Error>(&self) -> Result<D, E> {
+        let inner = self.inner.take();
+        inner.ok_or_else(|| E::custom("the wire format wrote a value twice"))
+    }
 }
 
 impl<'de, D: Deserializer<'de>> Serialize for Once<'_, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(inner) = self.inner.take() else {
-            return Err(S::Error::custom("the wire format wrote a value twice"));
-        };
+        let inner: D = self.take()?;
         let failure = Failure::default();
         let copy = Copy {
             serializer,

@@ -9,7 +9,10 @@ use serde::ser::{
 
 use crate::MAX_DEPTH;
 
-/// A serialiser around another that keeps a message within what both ends can express.
+mod key;
+
+/// A serialiser around another that keeps a message within what both ends can express, and the
+/// same in every format.
 ///
 /// It refuses
 ///
@@ -17,10 +20,22 @@ use crate::MAX_DEPTH;
 ///   count, and an enum's variant with data is a map of one entry. This is how a renderer
 ///   counts JSON; in MessagePack it passes over empty ones and accepts one level more, but
 ///   what a caller may send must not depend on the format;
-/// - integers that need more than 64 bits, which libraries write each in their own way.
+/// - integers that need more than 64 bits, which libraries write each in their own way;
+/// - floats that are not finite: JSON has no number for them, and the renderer reads them as
+///   `null`;
+/// - keys of a map that are no text and have no text that says the same, such as arrays;
+/// - what a library passes to itself and no renderer reads: MessagePack's extension types, and
+///   in a binary format JSON text (`serde_json::value::RawValue`).
 ///
-/// For a text format ([`Strict::text`]) it also refuses floats that are not finite, for
-/// which `serde_json` would write `null`, and writes bytes as a string of base64.
+/// It writes
+///
+/// - keys that are numbers, booleans or characters as text, as `serde_json` does: to the
+///   renderer every key is text;
+/// - a unit struct as a unit, and an `f32` as the `f64` of the same value;
+/// - in a text format ([`Strict::text`]) bytes as a string of base64.
+///
+/// To the types it writes it is [human readable](Serializer::is_human_readable) whatever the
+/// format, so that an address, say, is the same text in all of them.
 ///
 /// Everything else goes to the serialiser inside as it is.
 #[derive(Debug)]
@@ -34,15 +49,33 @@ struct Rules {
     /// How many more maps and arrays may be opened within each other.
     levels: usize,
     text: bool,
+    /// Within something whose own type decides how it is written.
+    bare: Option<Bare>,
 }
 
+/// What decides itself how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bare {
+    /// Binary data: bytes where the format has them.
+    Binary,
+    /// A float as it was received.
+    Float,
+}
+
+/// The name of the newtype in which binary data is written and read.
+pub(crate) const BINARY: &str = "$plushie_pool::Binary";
+
+/// The name of the newtype in which a float is written that is passed on as it was received,
+/// finite or not.
+pub(crate) const AS_RECEIVED: &str = "$plushie_pool::AsReceived";
+
 impl<S> Strict<S> {
-    /// For a format that has bytes and every float.
+    /// For a format that has bytes.
     pub fn binary(inner: S) -> Self {
         Self::with(inner, false)
     }
 
-    /// For a format that is text: no bytes, no infinities, no NaN.
+    /// For a format that is text: no bytes.
     pub fn text(inner: S) -> Self {
         Self::with(inner, true)
     }
@@ -51,6 +84,7 @@ impl<S> Strict<S> {
         let rules = Rules {
             levels: MAX_DEPTH,
             text,
+            bare: None,
         };
         Self { inner, rules }
     }
@@ -63,17 +97,22 @@ impl<S: Serializer> Strict<S> {
                 "it nests deeper than {MAX_DEPTH} maps and arrays"
             )));
         };
-        let text = self.rules.text;
-        Ok((self.inner, Rules { levels, text }))
+        let rules = Rules {
+            levels,
+            bare: None,
+            ..self.rules
+        };
+        Ok((self.inner, rules))
     }
 
     fn check_float(&self, value: f64) -> Result<(), S::Error> {
-        if self.rules.text && !value.is_finite() {
-            return Err(S::Error::custom(format_args!(
-                "it holds {value}, which the format has no number for"
-            )));
+        let passed_on = self.rules.bare == Some(Bare::Float) && !self.rules.text;
+        if value.is_finite() || passed_on {
+            return Ok(());
         }
-        Ok(())
+        Err(S::Error::custom(format_args!(
+            "it holds {value}, which the renderer has no number for"
+        )))
     }
 }
 
@@ -120,7 +159,6 @@ impl<S: Serializer> Serializer for Strict<S> {
         serialize_str(v: &str)
         serialize_none()
         serialize_unit()
-        serialize_unit_struct(name: &'static str)
         serialize_unit_variant(name: &'static str, index: u32, variant: &'static str)
     }
 
@@ -129,13 +167,32 @@ impl<S: Serializer> Serializer for Strict<S> {
         serialize_tuple(len: usize) -> SerializeTuple, 1
         serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct, 1
         serialize_map(len: Option<usize>) -> SerializeMap, 1
-        serialize_struct(name: &'static str, len: usize) -> SerializeStruct, 1
         serialize_tuple_variant(
             name: &'static str, index: u32, variant: &'static str, len: usize
         ) -> SerializeTupleVariant, 2
         serialize_struct_variant(
             name: &'static str, index: u32, variant: &'static str, len: usize
         ) -> SerializeStructVariant, 2
+    }
+
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<Level<S::SerializeStruct>, S::Error> {
+        if !self.rules.text && name == RAW_JSON {
+            return Err(S::Error::custom(
+                "it holds text that is JSON already (RawValue), which only JSON can carry",
+            ));
+        }
+        let (inner, rules) = self.open(1)?;
+        let inner = inner.serialize_struct(name, len)?;
+        Ok(Level { inner, rules })
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<S::Ok, S::Error> {
+        // Some formats write an empty array, which no renderer takes for the same.
+        self.inner.serialize_unit()
     }
 
     fn serialize_newtype_variant<T: ?Sized + Serialize>(
@@ -154,7 +211,17 @@ impl<S: Serializer> Serializer for Strict<S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let rules = self.rules;
+        let bare = match name {
+            BINARY => Some(Bare::Binary),
+            AS_RECEIVED => Some(Bare::Float),
+            EXTENSION => {
+                return Err(S::Error::custom(
+                    "it holds an extension type of MessagePack, which no renderer reads",
+                ));
+            }
+            _ => None,
+        };
+        let rules = Rules { bare, ..self.rules };
         self.inner
             .serialize_newtype_struct(name, &Nested { value, rules })
     }
@@ -182,8 +249,8 @@ impl<S: Serializer> Serializer for Strict<S> {
     }
 
     fn serialize_f32(self, v: f32) -> Result<S::Ok, S::Error> {
-        self.check_float(v.into())?;
-        self.inner.serialize_f32(v)
+        // Text of as few digits as tell one `f32` from another would read as another `f64`.
+        self.serialize_f64(v.into())
     }
 
     fn serialize_f64(self, v: f64) -> Result<S::Ok, S::Error> {
@@ -204,9 +271,13 @@ impl<S: Serializer> Serializer for Strict<S> {
     }
 
     fn is_human_readable(&self) -> bool {
-        self.inner.is_human_readable()
+        self.rules.text || self.rules.bare != Some(Bare::Binary)
     }
 }
+
+/// As `rmp_serde` and `serde_json` name to themselves what only they write.
+const EXTENSION: &str = "_ExtStruct";
+const RAW_JSON: &str = "$serde_json::private::RawValue";
 
 fn too_wide<E: serde::ser::Error>(value: impl std::fmt::Display) -> E {
     E::custom(format_args!(
@@ -255,7 +326,23 @@ level!(SerializeSeq: serialize_element());
 level!(SerializeTuple: serialize_element());
 level!(SerializeTupleStruct: serialize_field());
 level!(SerializeTupleVariant: serialize_field());
-level!(SerializeMap: serialize_key() serialize_value());
+impl<C: SerializeMap> SerializeMap for Level<C> {
+    type Ok = C::Ok;
+    type Error = C::Error;
+
+    fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> Result<(), C::Error> {
+        self.inner.serialize_key(&key::AsText(key))
+    }
+
+    fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), C::Error> {
+        let rules = self.rules;
+        self.inner.serialize_value(&Nested { value, rules })
+    }
+
+    fn end(self) -> Result<C::Ok, C::Error> {
+        self.inner.end()
+    }
+}
 level!(SerializeStruct: serialize_field(key); skip_field);
 level!(SerializeStructVariant: serialize_field(key); skip_field);
 
@@ -336,6 +423,9 @@ mod tests {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let error = write(&[value]).unwrap_err();
             assert!(error.contains(&value.to_string()), "{error}");
+            let mut json = serde_json::Serializer::new(Vec::new());
+            let binary = [value].serialize(Strict::binary(&mut json)).unwrap_err();
+            assert!(error.contains(&binary.to_string()), "{binary}");
             assert!(write(&BTreeMap::from([("x", value as f32)])).is_err());
         }
         struct Raw;

@@ -4,16 +4,29 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::value::SeqDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
+use crate::strict::BINARY;
+
+mod key;
+
 /// A deserialiser around another whose format has bytes: MessagePack, CBOR.
 ///
-/// A type that asks for bytes gets them as they are. Any other gets a string of standard,
-/// padded base64 in their place, at whatever depth they lie: `serde_json::Value`, a `String`,
-/// and what serde buffers for `flatten` and `untagged`. So a message reads the same as it
+/// A type that asks for bytes gets them as they are, and one that asks for a sequence gets
+/// their numbers. Any other gets a string of standard, padded base64 in their place, at
+/// whatever depth they lie: `serde_json::Value`, a `String`, and what serde buffers for
+/// `flatten` and `untagged`. A key of a map reads as the number or boolean that is asked for
+/// if its text says one. And it is [human readable](Deserializer::is_human_readable), whatever
+/// the format, so that an address, say, reads from its text. So a message reads the same as it
 /// would from a text format.
+///
+/// It asks the format for whatever there is
+/// ([`deserialize_any`](Deserializer::deserialize_any)) except where the answer depends on the
+/// question: options, newtypes, enums and 128-bit integers. So the format must describe
+/// itself, and may be strict about what it is asked for, as `ciborium` is.
 #[derive(Debug)]
 pub struct Textual<D>(D);
 
@@ -24,6 +37,19 @@ impl<D> Textual<D> {
     }
 }
 
+/// What a visitor gets in place of bytes.
+const BYTES: u8 = 0;
+const TEXT: u8 = 1;
+const NUMBERS: u8 = 2;
+
+macro_rules! any {
+    ($bytes:expr; $($method:ident($($arg:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $(_: $arg,)* visitor: V) -> Result<V::Value, D::Error> {
+            self.0.deserialize_any(Wrapped::<V, { $bytes }>(visitor))
+        }
+    )*};
+}
+
 macro_rules! forward {
     ($bytes:expr; $($method:ident($($arg:ident: $ty:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($arg: $ty,)* visitor: V) -> Result<V::Value, D::Error> {
@@ -32,57 +58,74 @@ macro_rules! forward {
     )*};
 }
 
-const AS_BYTES: bool = true;
-const AS_TEXT: bool = false;
-
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Textual<D> {
     type Error = D::Error;
 
-    forward! { AS_BYTES;
+    any! { BYTES;
         deserialize_bytes()
         deserialize_byte_buf()
-        // Not that it wants them: what is ignored need not be converted.
-        deserialize_ignored_any()
     }
 
-    forward! { AS_TEXT;
+    any! { NUMBERS;
+        deserialize_seq()
+        deserialize_tuple(usize)
+        deserialize_tuple_struct(&'static str, usize)
+    }
+
+    any! { TEXT;
         deserialize_any()
         deserialize_bool()
         deserialize_i8()
         deserialize_i16()
         deserialize_i32()
         deserialize_i64()
-        deserialize_i128()
         deserialize_u8()
         deserialize_u16()
         deserialize_u32()
         deserialize_u64()
-        deserialize_u128()
         deserialize_f32()
         deserialize_f64()
         deserialize_char()
         deserialize_str()
         deserialize_string()
-        deserialize_option()
         deserialize_unit()
-        deserialize_unit_struct(name: &'static str)
-        deserialize_newtype_struct(name: &'static str)
-        deserialize_seq()
-        deserialize_tuple(len: usize)
-        deserialize_tuple_struct(name: &'static str, len: usize)
+        deserialize_unit_struct(&'static str)
         deserialize_map()
-        deserialize_struct(name: &'static str, fields: &'static [&'static str])
-        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+        deserialize_struct(&'static str, &'static [&'static str])
         deserialize_identifier()
     }
 
+    forward! { TEXT;
+        deserialize_i128()
+        deserialize_u128()
+        deserialize_option()
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+
+    // Not that it wants bytes: what is ignored need not be converted.
+    forward! { BYTES;
+        deserialize_ignored_any()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        if name == BINARY {
+            return self.deserialize_byte_buf(visitor);
+        }
+        self.0
+            .deserialize_newtype_struct(name, Wrapped::<V, TEXT>(visitor))
+    }
+
     fn is_human_readable(&self) -> bool {
-        self.0.is_human_readable()
+        true
     }
 }
 
 /// What stands between a format and a visitor, a seed, or the parts of a map, array or enum.
-struct Wrapped<T, const BYTES: bool>(T);
+struct Wrapped<T, const AS: u8>(T);
 
 macro_rules! visit {
     ($($method:ident($ty:ty))*) => {$(
@@ -92,7 +135,7 @@ macro_rules! visit {
     )*};
 }
 
-impl<'de, V: Visitor<'de>, const BYTES: bool> Visitor<'de> for Wrapped<V, BYTES> {
+impl<'de, V: Visitor<'de>, const AS: u8> Visitor<'de> for Wrapped<V, AS> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,26 +163,24 @@ impl<'de, V: Visitor<'de>, const BYTES: bool> Visitor<'de> for Wrapped<V, BYTES>
     }
 
     fn visit_bytes<E: Error>(self, v: &[u8]) -> Result<V::Value, E> {
-        if BYTES {
-            self.0.visit_bytes(v)
-        } else {
-            self.0.visit_string(STANDARD.encode(v))
+        match AS {
+            BYTES => self.0.visit_bytes(v),
+            NUMBERS => self.0.visit_seq(numbers(v)),
+            _ => self.0.visit_string(STANDARD.encode(v)),
         }
     }
 
     fn visit_borrowed_bytes<E: Error>(self, v: &'de [u8]) -> Result<V::Value, E> {
-        if BYTES {
-            self.0.visit_borrowed_bytes(v)
-        } else {
-            self.0.visit_string(STANDARD.encode(v))
+        match AS {
+            BYTES => self.0.visit_borrowed_bytes(v),
+            _ => self.visit_bytes(v),
         }
     }
 
     fn visit_byte_buf<E: Error>(self, v: Vec<u8>) -> Result<V::Value, E> {
-        if BYTES {
-            self.0.visit_byte_buf(v)
-        } else {
-            self.0.visit_string(STANDARD.encode(v))
+        match AS {
+            BYTES => self.0.visit_byte_buf(v),
+            _ => self.visit_bytes(&v),
         }
     }
 
@@ -170,6 +211,10 @@ impl<'de, V: Visitor<'de>, const BYTES: bool> Visitor<'de> for Wrapped<V, BYTES>
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         self.0.visit_enum(Parts(inner))
     }
+}
+
+fn numbers<'de, E: Error>(bytes: &[u8]) -> impl SeqAccess<'de, Error = E> {
+    SeqDeserializer::new(bytes.iter().copied())
 }
 
 struct Parts<A>(A);
@@ -206,7 +251,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Parts<A> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, A::Error> {
-        self.0.next_key_seed(Seed(seed))
+        self.0.next_key_seed(key::Seed(seed))
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
@@ -243,7 +288,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Parts<A> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.0.tuple_variant(len, Wrapped::<V, AS_TEXT>(visitor))
+        self.0.tuple_variant(len, Wrapped::<V, TEXT>(visitor))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -251,8 +296,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Parts<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0
-            .struct_variant(fields, Wrapped::<V, AS_TEXT>(visitor))
+        self.0.struct_variant(fields, Wrapped::<V, TEXT>(visitor))
     }
 }
 
@@ -309,6 +353,12 @@ mod tests {
         // Takes text as bytes that are not encoded.
         let asked: CString = read(Raw(b"hi").into_deserializer());
         assert_eq!(asked.as_c_str(), c"hi");
+    }
+
+    #[test]
+    fn who_asks_for_a_sequence_gets_numbers() {
+        assert_eq!(read::<Vec<u8>>(Raw(b"hi").into_deserializer()), b"hi");
+        assert_eq!(read::<[u8; 2]>(Raw(b"hi").into_deserializer()), *b"hi");
     }
 
     #[test]

@@ -49,8 +49,9 @@ pub trait Transport: Any + Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the body is not a
-    /// map. [`ErrorKind::Encode`](crate::ErrorKind::Encode) if the format cannot express it
-    /// (JSON: a float that is not finite), or if it exceeds [`MAX_DEPTH`] or
+    /// map. [`ErrorKind::Encode`](crate::ErrorKind::Encode) if some format cannot express it,
+    /// such as a float that is not finite ([`Strict`](crate::strict::Strict) refuses what no
+    /// format of the pool's may write), or if it exceeds [`MAX_DEPTH`] or
     /// [`MAX_PAYLOAD`]. Nothing is written then.
     fn encode(
         &self,

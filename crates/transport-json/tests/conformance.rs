@@ -14,7 +14,13 @@ const HEADER: Header<'static> = Header {
 
 #[test]
 fn conforms() {
-    conformance::transport(&Json);
+    let hostile = conformance::Hostile::new()
+        .payload([&b"{\"type\":"[..], &[b'['; 100_000]].concat())
+        .payload(b"{\"type\":\"a\",\"x\":1e999}")
+        .payload(b"{\"type\":\"a\",\"x\":\"\xff\"}")
+        .payload(b"{\"type\":\"a\",\"x\":\"\\ud800\"}")
+        .payload(b"{\"type\":\"a\",\"x\":\"\n\"}");
+    conformance::transport_with(&Json, &hostile);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 
 use bytes::BytesMut;
 use plushie_pool_core::{
-    Binary, Error, ErrorKind, Header, MAX_DEPTH, MAX_PAYLOAD, Transport, conformance,
+    Binary, Error, ErrorKind, Forwarded, Header, MAX_DEPTH, MAX_PAYLOAD, Transport, conformance,
 };
 use plushie_pool_transport_msgpack::Msgpack;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -33,7 +33,18 @@ fn message(entries: u8, more: &[u8]) -> Vec<u8> {
 
 #[test]
 fn conforms() {
-    conformance::transport(&Msgpack);
+    // An array, a map, a text, bytes and an extension type of 4 GiB each, alone and as values.
+    let mut hostile = conformance::Hostile::new()
+        .output(b"\0\0\0\0")
+        .output(b"\xff\xff\xff\xff")
+        .payload([b"\x81\xa4type".to_vec(), vec![0x91; 100_000]].concat());
+    for huge in [0xdd, 0xdf, 0xdb, 0xc6, 0xc9] {
+        let huge = [huge, 0xff, 0xff, 0xff, 0xff];
+        hostile = hostile
+            .payload(huge)
+            .payload(message(1, &[&b"\xa1x"[..], &huge].concat()));
+    }
+    conformance::transport_with(&Msgpack, &hostile);
 }
 
 #[test]
@@ -47,7 +58,7 @@ fn a_frame_is_as_short_as_it_can_be_for_every_width_of_map() {
         (65_535, 5),
         (65_536, 5),
     ] {
-        let body: BTreeMap<u32, ()> = (0..own).map(|n| (n, ())).collect();
+        let body: BTreeMap<String, ()> = (0..own).map(|n| (n.to_string(), ())).collect();
         let frame = Msgpack.encode(HEADER, &body).unwrap();
         let mut plain = Vec::new();
         rmp::encode::write_map_len(&mut plain, own + 1).unwrap();
@@ -87,10 +98,29 @@ fn structs_have_field_names_and_binary_data_is_bin() {
 }
 
 #[test]
-fn floats_need_not_be_finite() {
-    let body = BTreeMap::from([("x", f64::NEG_INFINITY)]);
-    let frame = Msgpack.encode(HEADER, &body).unwrap();
-    assert!(frame.ends_with(b"\xa1x\xcb\xff\xf0\0\0\0\0\0\0"));
+fn floats_must_be_finite_as_in_json() {
+    for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let error = Msgpack.encode(HEADER, &BTreeMap::from([("x", float)]));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encode);
+        assert!(error.to_string().contains(&float.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn what_is_passed_on_is_passed_on_as_it_is() {
+    let payload = b"\x82\xa4type\xa1a\xa1x\xcb\xff\xf0\0\0\0\0\0\0";
+    let forwarded = Forwarded::new(&Msgpack, payload);
+    let frame = Msgpack.encode(HEADER, &forwarded).unwrap();
+    assert!(frame.ends_with(&payload[1..]), "{frame:?}");
+}
+
+#[test]
+fn json_text_and_extension_types_are_refused() {
+    let raw = serde_json::value::RawValue::from_string("[1]".to_owned()).unwrap();
+    let error = Msgpack.encode(HEADER, &BTreeMap::from([("x", raw)]));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("only JSON can carry"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "to fail is how a test says it")]
 
+mod allocated;
 mod cbor;
+mod keyed;
 mod renderer;
 mod round_robin;
 
@@ -10,6 +12,8 @@ use std::collections::BTreeMap;
 
 use cbor::Cbor;
 use futures::future::join_all;
+use keyed::ByKey;
+use plushie_pool::blocking::Wait;
 use plushie_pool::{ErrorKind, SessionEvent, SessionPool};
 use plushie_pool_core::conformance;
 use renderer::InMemory;
@@ -18,12 +22,71 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_wire_format_is_right() {
-    conformance::transport(&Cbor);
+    let allocated = || allocated::by_this_thread();
+    let mut hostile = conformance::Hostile::new()
+        .allocated(&allocated)
+        .output(b"\0\0\0\0")
+        .output(b"\xff\xff\xff\xff");
+    // Bytes, a text, an array and a map of 4 G and of 16 E, alone and as a value.
+    for major in [2, 3, 4, 5] {
+        for length in [26, 27] {
+            let huge = [&[major << 5 | length][..], &[0xff; 8][..1 << (length - 24)]].concat();
+            hostile = hostile
+                .payload(&huge[..])
+                .payload([b"\xa2dtypeaxad", &huge[..]].concat());
+        }
+    }
+    conformance::transport_with(&Cbor, &hostile);
 }
 
 #[test]
 fn the_mode_is_right() {
     conformance::mode(&mut RoundRobin::over(4));
+    conformance::mode(&mut ByKey::default());
+}
+
+#[tokio::test]
+async fn a_mode_sees_what_a_session_was_asked_for_with() {
+    let (renderers, _) = InMemory::new();
+    let pool = SessionPool::builder()
+        .connector(renderers)
+        .transport(Cbor)
+        .custom_mode(ByKey::default())
+        .start()
+        .await
+        .unwrap();
+    let query = json!({"type": "query", "target": "find", "selector": {}});
+    let mut sessions = Vec::new();
+    for key in ["a", "b", "a", "b", "a"] {
+        let session = pool.register_with(key).await.unwrap();
+        sessions.push((Some(key), session));
+    }
+    sessions.push((None, pool.register().await.unwrap()));
+    sessions.push((None, pool.try_register().await.unwrap()));
+    let owned = pool.try_register_with("b".to_owned()).await.unwrap();
+    sessions.push((Some("b"), owned));
+    let mut by_key = BTreeMap::new();
+    for (key, session) in &sessions {
+        let reply = session.request(&query, "query_response").await.unwrap();
+        let renderer = reply.decode::<Value>().unwrap()["data"].to_string();
+        let known = by_key.entry(*key).or_insert_with(|| renderer.clone());
+        assert_eq!(*known, renderer, "{key:?}");
+    }
+    assert_eq!(pool.status().renderers.len(), 3);
+    let full = pool.try_register_with("a").await.unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::PoolFull);
+}
+
+#[test]
+fn a_key_is_given_without_async_as_well() {
+    let pool = SessionPool::builder()
+        .renderer(env!("CARGO_BIN_EXE_plushie-pool-test-renderer"))
+        .start()
+        .wait()
+        .unwrap();
+    // The modes that come with the pool do not use it.
+    let session = pool.register_with("a").wait().unwrap();
+    session.unregister().wait().unwrap();
 }
 
 #[tokio::test]
