@@ -68,6 +68,7 @@
 //! | `msgpack` (default) | [`WireFormat::Msgpack`] |
 //! | `json` (default) | [`WireFormat::Json`] |
 //! | `blocking` | the module `blocking`: the same API without async |
+//! | `testing` | the module `testing`: a renderer in memory, and suites for transports, modes and connectors |
 //!
 //! Features decide what is compiled in, never what runs: to choose what is not compiled in is
 //! an error that names the feature. With no features at all a pool runs with a [`Mode`], a
@@ -145,6 +146,8 @@ mod request;
 mod session;
 mod spares;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use builder::Builder;
 pub use choice::{RendererMode, WireFormat};
@@ -159,7 +162,7 @@ pub use plushie_pool_core as core;
 pub use plushie_pool_core::link::{LinkCounters, SessionEvent};
 pub use plushie_pool_core::{
     Binary, Error, ErrorKind, Exit, Message, Mode, Origin, Phase, RendererId, RequestId,
-    RestartPolicy, SessionId, Transport,
+    RestartPolicy, SessionId, SessionRequest, Transport,
 };
 #[cfg(unix)]
 pub use plushie_pool_renderer::UnixSocket;

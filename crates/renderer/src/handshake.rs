@@ -143,7 +143,7 @@ async fn write(connection: &mut Connection, frame: &[u8]) {
 }
 
 /// The next payload.
-async fn next(
+pub(crate) async fn next(
     connection: &mut Connection,
     input: &mut Input,
     transport: &dyn Transport,

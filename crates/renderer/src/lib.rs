@@ -14,7 +14,8 @@
 //!
 //! A [`Connector`] is the seam for how bytes reach a renderer: [`ChildProcess`] starts one,
 //! [`Tcp`] and `UnixSocket` connect to one that listens, and a test may hand over pipes in
-//! memory ([`Connection::new`]). [`Renderer::start`] does the rest.
+//! memory ([`Connection::new`]). [`Renderer::start`] does the rest. With the feature `testing`
+//! there is a renderer in memory, and a suite that says whether a connector is right.
 
 mod child;
 mod config;
@@ -36,6 +37,8 @@ mod shared;
 mod socket;
 mod stderr;
 mod supervise;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod turns;
 mod wait;
 
