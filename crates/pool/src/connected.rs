@@ -78,7 +78,7 @@ impl Builder {
     /// | option | with a server |
     /// |---|---|
     /// | [`settings`](Self::settings) | each session starts with them, behind those of the server's own pool |
-    /// | [`timeout`](Self::timeout), [`acquire_timeout`](Self::acquire_timeout), [`close_timeout`](Self::close_timeout), [`name`](Self::name), [`event_capacity`](Self::event_capacity), [`format`](Self::format) | as without one |
+    /// | [`timeout`](Self::timeout), [`acquire_timeout`](Self::acquire_timeout), [`close_timeout`](Self::close_timeout), [`name`](Self::name), [`event_capacity`](Self::event_capacity), [`format`](Self::format), [`effect_stub`](Self::effect_stub), [`private_clipboard`](Self::private_clipboard) | as without one |
     /// | [`launch_timeout`](Self::launch_timeout), [`restart`](Self::restart) | for connections, in the place of renderers |
     /// | [`max_sessions`](Self::max_sessions) | how many of this process may be open at once, 256 at most and by default; the server has a limit for all |
     /// | [`mode`](Self::mode) | the server is asked for it; an error if that is in another. Without one the server decides |

@@ -388,6 +388,52 @@ async fn a_program_that_is_gone_for_a_while_costs_no_restarts(format: WireFormat
     assert!(pool.status().backoff.is_none());
 }
 
+/// Set where the test below is to run short of descriptors, which it does to its whole process.
+const SHORT_OF_DESCRIPTORS: &str = "POOL_TEST_SHORT_OF_DESCRIPTORS";
+
+#[test]
+fn a_process_that_may_open_no_more_files_for_a_while_costs_no_restarts() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::short_of_descriptors", "--nocapture"])
+        .env(SHORT_OF_DESCRIPTORS, "1")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A part of the test above.
+#[tokio::test]
+async fn short_of_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if std::env::var_os(SHORT_OF_DESCRIPTORS).is_none() {
+        return;
+    }
+    let pool = pool(RendererMode::Mock, WireFormat::Msgpack).restart(RestartPolicy {
+        max_restarts: 1,
+        within: Duration::from_secs(600),
+        backoff: Duration::from_millis(1),
+    });
+    let pool = within(pool.start()).await.unwrap();
+    let before = getrlimit(Resource::Nofile);
+    let short = Rlimit {
+        current: Some(3),
+        ..before
+    };
+    kill(pids(&pool)[0]);
+    until("it was noticed", || pids(&pool).is_empty()).await;
+    setrlimit(Resource::Nofile, short).unwrap();
+    for _ in 0..10 {
+        let error = within(pool.register()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Launch, "{error}");
+        assert!(error.to_string().contains("open files"), "{error}");
+    }
+    setrlimit(Resource::Nofile, before).unwrap();
+    let session = within(pool.register()).await.unwrap();
+    assert_eq!(shown(&session).await, Value::Null);
+    assert_eq!(pool.status().deaths, 1);
+}
+
 /// While the other is not to be launched yet.
 async fn the_renderers_that_run_serve_those_of_one_that_keeps_dying(format: WireFormat) {
     let folder = TempDir::new().unwrap();

@@ -118,6 +118,7 @@ async fn what_is_described_is_what_there_is() {
             .max_sessions(3)
             .event_capacity(2)
             .timeout(Duration::from_secs(50))
+            .effect_stub("file_open", json!({"path": "/described"}))
             .acquire_timeout(Duration::from_millis(300))
             // These are of no meaning there.
             .renderers(2)
@@ -137,8 +138,13 @@ async fn what_is_described_is_what_there_is() {
     assert_eq!((&*status.mode, &*status.format), ("mock", "json"));
     assert_eq!(status.max_sessions, 3);
 
-    // Of many events the last two wait.
     let session = within(shared.register()).await.unwrap();
+    let effect = json!({"type": "effect", "kind": "file_open", "payload": {}});
+    let answered = within(session.request(&effect, "effect_response")).await;
+    let answered: Value = answered.unwrap().decode().unwrap();
+    assert_eq!(answered["result"]["path"], "/described", "{answered}");
+
+    // Of many events the last two wait.
     session.send(&label("x")).await.unwrap();
     for _ in 0..6 {
         within(session.send_interact(&click())).await.unwrap();
