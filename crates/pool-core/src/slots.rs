@@ -1,6 +1,6 @@
 //! Who may open a session: as many as the pool holds, the rest in the order they came.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::{Error, ErrorKind, Phase};
@@ -10,14 +10,19 @@ use crate::{Error, ErrorKind, Phase};
 pub struct Slots<C> {
     max: usize,
     used: usize,
-    waiting: VecDeque<Waiting<C>>,
-    next: u64,
+    /// Those who wait, in the order of their turns.
+    waiting: BTreeMap<Ticket, Waiting<C>>,
+    /// The same, in the order of their deadlines.
+    deadlines: BTreeSet<(Instant, Ticket)>,
+    /// The tickets of the last who asked, and of the last who asked to come first.
+    last: i64,
+    first: i64,
     closed: Option<Error>,
 }
 
-/// Names one wait for a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
+/// Names one wait for a place. The lower comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(i64);
 
 /// What became of the wish for a place.
 #[derive(Debug)]
@@ -30,7 +35,6 @@ pub enum Acquired<C> {
 
 #[derive(Debug)]
 struct Waiting<C> {
-    ticket: Ticket,
     deadline: Instant,
     patience: Duration,
     completion: C,
@@ -42,8 +46,10 @@ impl<C> Slots<C> {
         Self {
             max,
             used: 0,
-            waiting: VecDeque::new(),
-            next: 0,
+            waiting: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            last: 0,
+            first: 0,
             closed: None,
         }
     }
@@ -77,7 +83,10 @@ impl<C> Slots<C> {
         now: Instant,
         patience: Duration,
     ) -> Result<Acquired<C>, Error> {
-        self.acquire_at(self.waiting.len(), completion, now, patience)
+        self.acquire_or_wait(completion, now, patience, |slots| {
+            slots.last += 1;
+            Ticket(slots.last)
+        })
     }
 
     /// As [`acquire`](Self::acquire), but before all who wait: for one who had a place, and had
@@ -92,29 +101,32 @@ impl<C> Slots<C> {
         now: Instant,
         patience: Duration,
     ) -> Result<Acquired<C>, Error> {
-        self.acquire_at(0, completion, now, patience)
+        self.acquire_or_wait(completion, now, patience, |slots| {
+            slots.first -= 1;
+            Ticket(slots.first)
+        })
     }
 
-    fn acquire_at(
+    fn acquire_or_wait(
         &mut self,
-        at: usize,
         completion: C,
         now: Instant,
         patience: Duration,
+        ticket: impl FnOnce(&mut Self) -> Ticket,
     ) -> Result<Acquired<C>, Error> {
         match self.try_acquire() {
             Ok(()) => Ok(Acquired::Now(completion)),
             Err(error) if error.kind() != ErrorKind::PoolFull => Err(error),
             Err(_) => {
-                let ticket = Ticket(self.next);
-                self.next += 1;
+                let ticket = ticket(self);
+                let deadline = now + patience;
                 let waiting = Waiting {
-                    ticket,
-                    deadline: now + patience,
+                    deadline,
                     patience,
                     completion,
                 };
-                self.waiting.insert(at, waiting);
+                self.waiting.insert(ticket, waiting);
+                self.deadlines.insert((deadline, ticket));
                 Ok(Acquired::Later(ticket))
             }
         }
@@ -124,42 +136,54 @@ impl<C> Slots<C> {
     #[must_use]
     pub fn release(&mut self) -> Option<C> {
         debug_assert!(self.used > 0, "a place was given back twice");
-        let next = self.waiting.pop_front();
-        if next.is_none() {
-            self.used = self.used.saturating_sub(1);
+        match self.waiting.pop_first() {
+            Some((ticket, waiting)) => {
+                self.deadlines.remove(&(waiting.deadline, ticket));
+                Some(waiting.completion)
+            }
+            None => {
+                self.used = self.used.saturating_sub(1);
+                None
+            }
         }
-        next.map(|waiting| waiting.completion)
     }
 
-    /// Ends a wait. Nothing happens if it ended already.
+    /// Ends a wait. Nothing happens if it ended already. It costs the same however many wait, but
+    /// for a search in a tree of them.
     pub fn cancel(&mut self, ticket: Ticket) {
-        self.waiting.retain(|waiting| waiting.ticket != ticket);
+        if let Some(waiting) = self.waiting.remove(&ticket) {
+            self.deadlines.remove(&(waiting.deadline, ticket));
+        }
     }
 
     /// Ends the waits whose deadline has passed by `now`; each is told why.
     pub fn expire(&mut self, now: Instant) -> Vec<(C, Error)> {
-        let (overdue, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|waiting| waiting.deadline <= now);
-        self.waiting = waiting;
-        let told = overdue.into_iter().map(|waiting| {
-            let error = Error::timeout(Phase::Acquire, waiting.patience)
-                .with_hint("raise max_sessions or acquire_timeout, or look for sessions kept open");
-            (waiting.completion, error)
-        });
-        told.collect()
+        let mut told = Vec::new();
+        while let Some((deadline, ticket)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            if let Some(waiting) = self.waiting.remove(&ticket) {
+                let error = Error::timeout(Phase::Acquire, waiting.patience).with_hint(
+                    "raise max_sessions or acquire_timeout, or look for sessions kept open",
+                );
+                told.push((waiting.completion, error));
+            }
+        }
+        told
     }
 
     /// The earliest deadline.
     pub fn deadline(&self) -> Option<Instant> {
-        self.waiting.iter().map(|waiting| waiting.deadline).min()
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     /// Gives out no more places; those who wait are handed back.
     #[must_use]
     pub fn close(&mut self, error: Error) -> Vec<C> {
         self.closed = Some(error);
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.deadlines.clear();
+        let waiting = std::mem::take(&mut self.waiting).into_values();
         waiting.map(|waiting| waiting.completion).collect()
     }
 
@@ -242,6 +266,29 @@ mod tests {
         assert_eq!(expired.len(), 1);
         assert_eq!(expired[0].1.phase(), Some(Phase::Acquire));
         assert_eq!(slots.release(), None);
+    }
+
+    /// With as many as 300 clients with 256 sessions each, of which all hang up: had each to be
+    /// looked for among the others, this would take minutes.
+    #[test]
+    fn many_who_give_up_cost_little() {
+        const WAITING: usize = 300 * 256;
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        slots.try_acquire().unwrap();
+        let tickets: Vec<_> = (0..WAITING)
+            .map(|n| match slots.acquire(n, now, PATIENCE) {
+                Ok(Acquired::Later(ticket)) => ticket,
+                other => panic!("the pool is full: {other:?}"),
+            })
+            .collect();
+        for ticket in tickets.into_iter().rev().skip(1) {
+            slots.cancel(ticket);
+            assert_eq!(slots.deadline(), Some(now + PATIENCE));
+        }
+        assert_eq!(slots.waiting(), 1);
+        assert_eq!(slots.release(), Some(WAITING - 1));
+        assert_eq!((slots.deadline(), slots.waiting()), (None, 0));
     }
 
     #[test]
