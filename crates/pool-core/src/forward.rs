@@ -4,13 +4,11 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{
-    Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::strict::{AS_RECEIVED, BINARY};
-use crate::{Binary, Transport};
+use crate::{Anything, Binary, Transport};
 
 /// A payload on its way to somebody else, to be [encoded](Transport::encode) under another
 /// header.
@@ -18,13 +16,16 @@ use crate::{Binary, Transport};
 /// It is written as it is read, in one pass, and never held as a value. `session` and `id` are
 /// left out at the top, because the new header brings them. Pixels (`rgba` at the top, as in a
 /// `screenshot_response`) become bytes where the format written to has them; all other binary
-/// data becomes base64, which a renderer takes from either format.
+/// data becomes base64, which a renderer takes from either format. A float that a text format
+/// has no number for becomes null, as a renderer reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct Forwarded<'a> {
     transport: &'a dyn Transport,
     payload: &'a [u8],
     keeps_id: bool,
     keeps_credentials: bool,
+    has_pixels: bool,
+    owner: Option<&'a str>,
     instead: &'a [(&'a str, &'a str)],
     in_settings: &'a [(&'a str, &'a str)],
 }
@@ -41,6 +42,8 @@ impl<'a> Forwarded<'a> {
             payload,
             keeps_id: false,
             keeps_credentials: true,
+            has_pixels: true,
+            owner: None,
             instead: &[],
             in_settings: &[],
         }
@@ -50,6 +53,21 @@ impl<'a> Forwarded<'a> {
     #[must_use]
     pub fn keeping_id(mut self) -> Self {
         self.keeps_id = true;
+        self
+    }
+
+    /// The message is for a renderer, to which `rgba` is an entry like any other.
+    #[must_use]
+    pub fn for_renderer(mut self) -> Self {
+        self.has_pixels = false;
+        self
+    }
+
+    /// Writes this name of a session in place of the `session` of each of its `events`, as they
+    /// lie in an `interact_step` or an `interact_response`.
+    #[must_use]
+    pub fn with_events_of(mut self, session: &'a str) -> Self {
+        self.owner = Some(session);
         self
     }
 
@@ -101,15 +119,21 @@ impl Serialize for Forwarded<'_> {
 #[derive(Clone, Copy)]
 struct Level<'a> {
     message: &'a Forwarded<'a>,
-    depth: Depth,
+    place: Place,
 }
 
+/// Where in a message a value lies.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
+enum Place {
+    /// It is the message.
     Top,
-    /// In what lies under `settings` at the top.
+    /// It is what lies under `settings` at the top.
     Settings,
-    Below,
+    /// It is the list of events.
+    Events,
+    /// It is one of them.
+    Event,
+    Elsewhere,
 }
 
 /// What becomes of an entry.
@@ -122,38 +146,38 @@ enum Entry<'a> {
 
 impl<'a> Level<'a> {
     fn top(message: &'a Forwarded<'a>) -> Self {
-        Self {
-            message,
-            depth: Depth::Top,
-        }
+        let place = Place::Top;
+        Self { message, place }
     }
 
-    /// Of an array's elements.
-    fn below(self) -> Self {
-        Self {
-            depth: Depth::Below,
-            ..self
-        }
-    }
-
-    /// Of what lies under this key.
+    /// For what lies under this key.
     fn under(self, key: &str) -> Self {
-        let depth = match (self.depth, key) {
-            (Depth::Top, "settings") => Depth::Settings,
-            _ => Depth::Below,
+        let place = match (self.place, key) {
+            (Place::Top, "settings") => Place::Settings,
+            (Place::Top, "events") => Place::Events,
+            _ => Place::Elsewhere,
         };
-        Self { depth, ..self }
+        Self { place, ..self }
+    }
+
+    /// For the elements of a list.
+    fn inside(self) -> Self {
+        let place = match self.place {
+            Place::Events => Place::Event,
+            _ => Place::Elsewhere,
+        };
+        Self { place, ..self }
     }
 
     fn keeps_its_size(self) -> bool {
-        self.depth != Depth::Top && self.message.keeps_credentials && self.added().is_empty()
+        self.place != Place::Top && self.message.keeps_credentials && self.added().is_empty()
     }
 
     /// What a map here gets besides its own entries.
     fn added(self) -> &'a [(&'a str, &'a str)] {
-        match self.depth {
-            Depth::Settings => self.message.in_settings,
-            Depth::Top | Depth::Below => &[],
+        match self.place {
+            Place::Settings => self.message.in_settings,
+            _ => &[],
         }
     }
 
@@ -164,15 +188,17 @@ impl<'a> Level<'a> {
         if self.added().iter().any(|(added, _)| *added == key) {
             return Entry::LeftOut;
         }
-        if self.depth != Depth::Top {
-            return Entry::Copied;
+        match (self.place, key, self.message.owner) {
+            (Place::Top, ..) => {}
+            (Place::Event, "session", Some(owner)) => return Entry::Replaced(owner),
+            _ => return Entry::Copied,
         }
         let instead = self.message.instead.iter().find(|(name, _)| *name == key);
         match (key, instead) {
             (_, Some((_, text))) => Entry::Replaced(text),
             ("session", _) => Entry::LeftOut,
             ("id", _) if !self.message.keeps_id => Entry::LeftOut,
-            ("rgba", _) => Entry::Bytes,
+            ("rgba", _) if self.message.has_pixels => Entry::Bytes,
             _ => Entry::Copied,
         }
     }
@@ -236,6 +262,11 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
     }
 
     fn visit_f32<E: serde::de::Error>(self, value: f32) -> Result<S::Ok, E> {
+        // In text the shortest that reads back as this `f32` would read as another `f64`, and
+        // that is how a renderer reads it.
+        if self.serializer.is_human_readable() {
+            return self.visit_f64(value.into());
+        }
         self.failure.pass(if value.is_finite() {
             self.serializer.serialize_f32(value)
         } else {
@@ -244,6 +275,9 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<S::Ok, E> {
+        if !value.is_finite() && self.serializer.is_human_readable() {
+            return self.visit_unit();
+        }
         self.failure.pass(if value.is_finite() {
             self.serializer.serialize_f64(value)
         } else {
@@ -269,7 +303,7 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<S::Ok, A::Error> {
         let failure = self.failure;
-        let level = self.level.below();
+        let level = self.level.inside();
         let mut writer = failure.pass(self.serializer.serialize_seq(seq.size_hint()))?;
         loop {
             let element = Element {
@@ -291,9 +325,9 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
         let mut writer = failure.pass(self.serializer.serialize_map(entries))?;
         while let Some(key) = map.next_key_seed(Key)? {
             match level.entry(&key) {
-                Entry::LeftOut => drop(map.next_value::<IgnoredAny>()?),
+                Entry::LeftOut => drop(map.next_value::<Anything>()?),
                 Entry::Replaced(text) => {
-                    map.next_value::<IgnoredAny>()?;
+                    map.next_value::<Anything>()?;
                     failure.pass(writer.serialize_entry(&*key, text))?;
                 }
                 entry @ (Entry::Bytes | Entry::Copied) => {

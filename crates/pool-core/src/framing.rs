@@ -12,7 +12,9 @@ use crate::{Error, ErrorKind, FrameDecoder, MAX_PAYLOAD};
 ///
 /// A length of zero is an error: no message is empty, and a renderer ends when it reads one.
 #[derive(Debug, Clone, Default)]
-pub struct LengthPrefixed(());
+pub struct LengthPrefixed {
+    ahead: Ahead,
+}
 
 /// Payloads that end with a newline.
 ///
@@ -22,6 +24,39 @@ pub struct LengthPrefixed(());
 pub struct Lines {
     /// How much of the buffer is known to hold no newline.
     scanned: usize,
+    ahead: Ahead,
+}
+
+/// How much room is made for a payload of which only the beginning is there, in bytes.
+#[derive(Debug, Clone)]
+struct Ahead(usize);
+
+impl Default for Ahead {
+    /// A screenshot of 1024x768 fits in, and need not be moved while it grows. The system gives
+    /// the memory when it is written to, so that a length that lies costs little.
+    fn default() -> Self {
+        Self(AHEAD)
+    }
+}
+
+const AHEAD: usize = 8 * 1024 * 1024;
+
+impl LengthPrefixed {
+    /// One that makes no room for bytes that are not there: the buffer grows with what arrives.
+    /// For many that may send, of which few send much.
+    pub fn growing() -> Self {
+        Self { ahead: Ahead(0) }
+    }
+}
+
+impl Lines {
+    /// As [`LengthPrefixed::growing`].
+    pub fn growing() -> Self {
+        Self {
+            scanned: 0,
+            ahead: Ahead(0),
+        }
+    }
 }
 
 /// Has `write` write a frame into memory that is there already, and makes it a frame of its
@@ -80,11 +115,6 @@ pub fn excerpt(bytes: &[u8]) -> String {
     }
 }
 
-/// How much room is made for a payload of which only the beginning is there: a screenshot of
-/// 1024x768 fits in, and need not be moved while it grows. The system gives the memory when it
-/// is written to, so that a length that lies costs nothing.
-const AHEAD: usize = 8 * 1024 * 1024;
-
 /// From how many bytes on a line is a long one.
 const LONG: usize = 64 * 1024;
 
@@ -105,7 +135,7 @@ impl FrameDecoder for LengthPrefixed {
         }
         let missing = (PREFIX + len).saturating_sub(buf.len());
         if missing > 0 {
-            buf.reserve(missing.min(AHEAD));
+            buf.reserve(missing.min(self.ahead.0));
             return Ok(None);
         }
         buf.advance(PREFIX);
@@ -151,7 +181,7 @@ impl FrameDecoder for Lines {
             }
             let Some(end) = end else {
                 if buf.len() >= LONG {
-                    buf.reserve(AHEAD);
+                    buf.reserve(self.ahead.0);
                 }
                 return Ok(None);
             };

@@ -19,6 +19,7 @@
 //! which renderer serves a session. The suites in [`conformance`] say whether an
 //! implementation is right.
 
+mod anything;
 mod binary;
 pub mod conformance;
 mod error;
@@ -37,6 +38,7 @@ pub mod strict;
 pub mod textual;
 mod transport;
 
+pub use anything::Anything;
 pub use binary::Binary;
 pub use error::{Error, ErrorKind, Exit, Origin, Phase};
 pub use forward::Forwarded;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use plushie_pool::io::{Admission, Bridge, BridgeConfig};
+use plushie_pool::io::{Admission, Bridge, BridgeConfig, HandshakeMemory};
 use plushie_pool::{Error, ErrorKind, PoolSet, SessionPool};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -88,6 +88,10 @@ impl Desk {
     }
 }
 
+/// What clients that have yet to show a token may send, all together, in bytes: room for two of
+/// the longest first messages there are.
+const HANDSHAKE_MEMORY: usize = 128 * 1024 * 1024;
+
 /// How many threads serve clients.
 const THREADS: usize = 2;
 
@@ -126,6 +130,7 @@ impl Server {
         let (end, over) = watch::channel(());
         let host = Host {
             desk: desk.clone(),
+            handshake_memory: Arc::new(HandshakeMemory::new(HANDSHAKE_MEMORY)),
             config,
             scraped: scraped.map(|(listener, _)| listener),
         };
@@ -211,6 +216,7 @@ fn failed(error: &dyn std::error::Error) -> Error {
 /// What the server's thread has.
 struct Host {
     desk: Arc<Desk>,
+    handshake_memory: Arc<HandshakeMemory>,
     config: ServerConfig,
     scraped: Option<std::net::TcpListener>,
 }
@@ -304,6 +310,7 @@ impl Host {
         config.keep_alive = self.config.keep_alive;
         config.gauge = Some(page);
         let token = self.config.token.clone();
+        config.handshake_memory = token.as_ref().map(|_| self.handshake_memory.clone());
         config.admission = token.map(|token| Arc::new(token) as Arc<dyn Admission>);
         let bridge = Bridge::new(self.desk.pools.clone(), config);
         let patience = Patience {

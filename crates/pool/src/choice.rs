@@ -150,6 +150,37 @@ impl WireFormat {
             .into()),
         }
     }
+
+    /// The format for a client's messages, read as a renderer reads them.
+    pub(crate) fn build_tolerant(self) -> Result<Arc<dyn Transport>, Error> {
+        match self {
+            #[cfg(feature = "msgpack")]
+            Self::Msgpack => Ok(Arc::new(plushie_pool_transport_msgpack::Tolerant)),
+            #[cfg(feature = "json")]
+            Self::Json => Ok(Arc::new(plushie_pool_transport_json::Tolerant)),
+            #[allow(unreachable_patterns, reason = "reached where a feature is off")]
+            _ => self.build(),
+        }
+    }
+}
+
+/// A client's message in `payload` under another header, byte for byte where the client and the
+/// pool speak the same format, which leaves to the renderer how to read it. None if they do not.
+pub(crate) fn splice(
+    client: &dyn Transport,
+    pool: &dyn Transport,
+    header: Header<'_>,
+    payload: &[u8],
+) -> Option<Result<Bytes, Error>> {
+    let (client, pool): (&dyn Any, &dyn Any) = (client, pool);
+    #[cfg(feature = "msgpack")]
+    if client.is::<plushie_pool_transport_msgpack::Tolerant>()
+        && pool.is::<plushie_pool_transport_msgpack::Msgpack>()
+    {
+        return Some(plushie_pool_transport_msgpack::splice(header, payload));
+    }
+    let _ = (client, pool, header, payload);
+    None
 }
 
 /// [`Transport::encode`]. For a format that is compiled in it is compiled for this very type of

@@ -106,30 +106,48 @@ impl SessionPool {
         &self,
         request: impl Into<SessionRequest>,
     ) -> Result<Session, Error> {
-        self.register_wishing(&request.into(), 0).await
+        let request = request.into();
+        self.register_wishing(&request, None, 0, || {}).await
     }
 
     /// [`register`](Self::register) for a session that will have its renderer load so many fonts
-    /// by settings of its own.
-    pub(crate) async fn register_loading(&self, fonts: usize) -> Result<Session, Error> {
-        self.register_wishing(&SessionRequest::default(), fonts)
+    /// by settings of its own, and that may have its permit already. Says when it has.
+    pub(crate) async fn register_loading(
+        &self,
+        slot: Option<Slot>,
+        fonts: usize,
+        permitted: impl FnOnce(),
+    ) -> Result<Session, Error> {
+        let request = SessionRequest::default();
+        self.register_wishing(&request, slot, fonts, permitted)
             .await
     }
 
     async fn register_wishing(
         &self,
         request: &SessionRequest,
+        slot: Option<Slot>,
         fonts: usize,
+        permitted: impl FnOnce(),
     ) -> Result<Session, Error> {
         let engine = &self.shared.engine;
         let deadline = Instant::now() + engine.config.acquire_timeout;
-        let slot = engine.acquire(engine.config.acquire_timeout).await?;
+        let slot = match slot {
+            Some(slot) => slot,
+            None => engine.acquire(engine.config.acquire_timeout).await?,
+        };
+        permitted();
         let wish = Wish {
             request,
             deadline,
             fonts,
         };
         self.open(slot, wish).await
+    }
+
+    /// A permit to have a session, if there is one and nobody waits for it.
+    pub(crate) fn try_acquire(&self) -> Result<Slot, Error> {
+        self.shared.engine.try_acquire()
     }
 
     /// Opens a session if one is free and nobody waits for it. May still wait for a renderer

@@ -7,8 +7,16 @@ use serde::Deserialize;
 
 use crate::scan::{Malformed, Scanner};
 
+/// What to do about a key that comes twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubled {
+    Refuse,
+    /// As a renderer reads what a host sends.
+    TakeLast,
+}
+
 /// Reads the envelope of a message; the rest is passed over.
-pub(crate) fn envelope(payload: &[u8]) -> Result<Envelope<'_>, Malformed> {
+pub(crate) fn envelope(payload: &[u8], doubled: Doubled) -> Result<Envelope<'_>, Malformed> {
     let mut scanner = Scanner::new(payload);
     if scanner.peek().ok() != Some(b'{') {
         return Err(Malformed::NotAMap);
@@ -23,7 +31,7 @@ pub(crate) fn envelope(payload: &[u8]) -> Result<Envelope<'_>, Malformed> {
             other => return Err(Malformed::Unexpected(other)),
         }
         first = false;
-        entry(&mut scanner, &mut found)?;
+        entry(&mut scanner, &mut found, doubled)?;
         match scanner.take()? {
             b',' => {}
             b'}' => {
@@ -36,7 +44,11 @@ pub(crate) fn envelope(payload: &[u8]) -> Result<Envelope<'_>, Malformed> {
     Err(Malformed::NoText("type"))
 }
 
-fn entry<'a>(scanner: &mut Scanner<'a>, found: &mut Found<'a>) -> Result<(), Malformed> {
+fn entry<'a>(
+    scanner: &mut Scanner<'a>,
+    found: &mut Found<'a>,
+    doubled: Doubled,
+) -> Result<(), Malformed> {
     let key = scanner.text()?;
     let slot = if key.contains(&b'\\') {
         found.slot(read(key)?.as_bytes())
@@ -52,8 +64,8 @@ fn entry<'a>(scanner: &mut Scanner<'a>, found: &mut Found<'a>) -> Result<(), Mal
         _ => scanner.skip(1).map(|()| None)?,
     };
     match slot.replace(value) {
-        Some(_) => Err(Malformed::Twice(name)),
-        None => Ok(()),
+        Some(_) if doubled == Doubled::Refuse => Err(Malformed::Twice(name)),
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,9 @@
 mod encode;
 mod envelope;
 mod scan;
+mod tolerant;
 mod transport;
 
 pub use encode::encode;
+pub use tolerant::Tolerant;
 pub use transport::Json;

@@ -5,7 +5,7 @@ use plushie_pool_core::framing::{Lines, excerpt};
 use plushie_pool_core::{Envelope, Error, ErrorKind, FrameDecoder, Header, Read, Transport};
 
 use crate::encode::encode;
-use crate::envelope::envelope;
+use crate::envelope::{Doubled, envelope};
 
 /// JSON, one object a line. Binary data is a string of base64.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Transport for Json {
     }
 
     fn envelope<'a>(&self, payload: &'a [u8]) -> Result<Envelope<'a>, Error> {
-        envelope(payload).map_err(|error| unreadable(payload, &error))
+        envelope(payload, Doubled::Refuse).map_err(|error| unreadable(payload, &error))
     }
 
     fn deserialize<'de>(&self, payload: &'de [u8], read: Read<'_, 'de>) -> Result<(), Error> {
@@ -45,7 +45,7 @@ impl Transport for Json {
     }
 }
 
-fn unreadable(payload: &[u8], reason: &dyn std::fmt::Display) -> Error {
+pub(crate) fn unreadable(payload: &[u8], reason: &dyn std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::Decode,
         format!(

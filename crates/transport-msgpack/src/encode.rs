@@ -9,7 +9,7 @@ use plushie_pool_core::{Error, ErrorKind, Header};
 use serde::Serialize;
 
 /// The length in front of a frame.
-const PREFIX: usize = size_of::<u32>();
+pub(crate) const PREFIX: usize = size_of::<u32>();
 /// The longest header a map can have.
 const MAP: usize = 5;
 
@@ -71,7 +71,7 @@ fn frame<T: Serialize + ?Sized>(
     Ok(map_at - PREFIX..out.len())
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     rmp::encode::write_str(out, text).expect("memory takes everything");
 }
 

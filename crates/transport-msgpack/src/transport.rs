@@ -50,7 +50,7 @@ impl Transport for Msgpack {
     }
 }
 
-fn unreadable(payload: &[u8], reason: &dyn std::fmt::Display) -> Error {
+pub(crate) fn unreadable(payload: &[u8], reason: &dyn std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::Decode,
         format!(

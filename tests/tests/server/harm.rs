@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use plushie_pool::SessionPool;
 use plushie_pool_core::{Close, Mode, Placement, RendererView};
-use plushie_pool_server::ServerConfig;
+use plushie_pool_server::{ServerConfig, Token};
 use plushie_pool_tests::wire::Format;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 use crate::support::{
-    FORMATS, admitted, connected, find, label, pool, resident, served, served_with, shown, until,
-    within,
+    FORMATS, admitted, admitted_with, connected, find, label, pool, resident, served, served_with,
+    shown, until, within,
 };
 
 /// Held by those who look at how much memory the process takes.
@@ -109,31 +109,28 @@ async fn garbage_ends_nobody_but_its_sender() {
         let heard = String::from_utf8_lossy(&heard).into_owned();
         assert!(heard.is_empty() || heard.contains("error"), "{heard}");
     }
-    // In between: what can be passed over is, and said to be.
+    // In between: what can be passed over is, without a word, as a renderer does it.
     let mut client = admitted(&server, Format::Json).await;
     for line in [
         "{}",
         "[]",
         "{\"type\":1}",
         "{\"type\":\"query\",\"session\":1}",
+        "{\"type\":\"reset\",\"id\":1}",
+        // Nor an interact that nobody could answer.
+        "{\"type\":\"interact\",\"action\":\"click\"}",
         "x",
         "\u{0}",
     ] {
         client.stream().write_all(line.as_bytes()).await.unwrap();
         client.stream().write_all(b"\n").await.unwrap();
-        let told = within(client.hear()).await.unwrap();
-        assert_eq!(
-            told["diagnostic"]["kind"], "unreadable_message",
-            "{line}: {told}"
-        );
     }
     client.tell("", &label("still")).await;
-    // Nor an interact that nobody could answer.
-    client
-        .tell("", &json!({"type": "interact", "action": "click"}))
-        .await;
-    let told = within(client.hear()).await.unwrap();
-    assert_eq!(told["diagnostic"]["kind"], "unreadable_message", "{told}");
+    let mut query = find("label");
+    query["id"] = "q".into();
+    client.tell("", &query).await;
+    let answer = within(client.hear()).await.unwrap();
+    assert_eq!(answer["id"], "q", "{answer}");
     // An id like the pool's own is as good as any.
     let effect = json!({"type": "effect", "id": "~3", "kind": "x", "payload": {}});
     client.tell("", &effect).await;
@@ -222,24 +219,70 @@ async fn who_waits_for_a_renderer_is_not_blamed() {
     assert!(message.contains("no hello"), "{message}");
 }
 
+/// The settings of an app with a font, as long as a message may be.
 #[tokio::test]
-async fn the_first_message_is_short() {
-    let server = served(pool()).await;
+async fn the_first_message_may_be_as_long_as_any() {
+    let _scales = SCALES.lock().await;
+    let mut config = ServerConfig::default();
+    config.token = Some(Token::new("secret"));
+    let guarded = served_with(pool(), config).await;
+    let open = served(pool()).await;
     for format in FORMATS {
-        let long = "x".repeat(1 << 20);
-        let settings = json!({"type": "settings", "settings": {"protocol_version": 1, "x": long}});
-        let mut client = connected(&server, format).await;
-        // It may be cut off before all is written.
-        let _ = within(client.stream().write_all(&format.frame(&settings))).await;
-        let error = within(client.hear()).await.unwrap();
-        let message = "the first message is empty or longer than 1 MiB";
-        assert_eq!(error["message"], message, "{error}");
-        // Those behind it are as long as they like.
-        let mut client = admitted(&server, format).await;
-        client.tell("", &label(&"y".repeat(2 << 20))).await;
-        let text = shown(&mut client, "").await;
-        assert_eq!(text.as_str().unwrap().len(), 2 << 20);
+        for server in [&open, &guarded] {
+            let long = "x".repeat(24 << 20);
+            let settings = json!({"token": "secret", "x": long});
+            let mut client = admitted_with(server, format, settings).await;
+            client.tell("", &label(&"y".repeat(2 << 20))).await;
+            let text = shown(&mut client, "").await;
+            assert_eq!(text.as_str().unwrap().len(), 2 << 20);
+        }
     }
+}
+
+#[tokio::test]
+async fn first_messages_that_are_never_finished_take_little_memory() {
+    const CLIENTS: usize = 450;
+    const SENT: usize = 1_000_000;
+    let _scales = SCALES.lock().await;
+    let mut config = ServerConfig::default();
+    config.token = Some(Token::new("secret"));
+    let server = served_with(pool(), config).await;
+    let before = resident();
+    let mut clients = Vec::new();
+    for n in 0..CLIENTS {
+        let format = FORMATS[n % 2];
+        let mut bytes = match format {
+            Format::Json => b"{\"x\":\"".to_vec(),
+            Format::Msgpack => (60_u32 << 20).to_be_bytes().to_vec(),
+        };
+        bytes.resize(SENT, b'x');
+        let mut client = connected(&server, format).await;
+        // One that there is no memory for is told so, and may be cut off while it writes.
+        let _ = within(client.stream().write_all(&bytes)).await;
+        clients.push(client);
+    }
+    // Those with short settings are served meanwhile, which also shows that all is read.
+    for format in FORMATS {
+        let settings = json!({"token": "secret"});
+        let mut honest = admitted_with(&server, format, settings).await;
+        assert!(shown(&mut honest, "").await.is_null());
+    }
+    let grown = resident().saturating_sub(before);
+    println!("{CLIENTS} clients with {SENT} bytes each take {grown} KiB");
+    // What may be held, twice for buffers that grow, and some for each connection.
+    assert!(grown < 2 * 128 * 1024 + CLIENTS as u64 * 128, "{grown} KiB");
+    let mut last = clients.pop().unwrap();
+    let refused = within(last.hear()).await.unwrap();
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("try again"), "{message}");
+    // It comes back with those who had it.
+    drop(clients);
+    let long = json!({"token": "secret", "x": "x".repeat(24 << 20)});
+    until("they are gone", || {
+        server.stats().clients.len() == 1 || server.stats().clients.is_empty()
+    })
+    .await;
+    admitted_with(&server, Format::Msgpack, long).await;
 }
 
 #[tokio::test]

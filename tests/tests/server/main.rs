@@ -10,5 +10,7 @@ mod modes;
 mod sessions;
 mod shared;
 mod support;
+mod taken;
 mod tap;
 mod tokens;
+mod words;

@@ -13,6 +13,7 @@ mod incoming;
 mod outgoing;
 mod sessions;
 mod settings;
+mod whole;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -29,6 +30,7 @@ use super::answers::Answers;
 use super::bell::Bell;
 use super::client::Client;
 use super::control::Interacts;
+use super::handshake_memory::HandshakeMemory;
 use super::says;
 use super::tenant::Tenant;
 use super::work::{Done, Key, NextEvent, Work};
@@ -60,7 +62,7 @@ pub struct Bridge {
     /// What a renderer says first.
     hello: Option<Bytes>,
     /// The version of the protocol that the client speaks.
-    version: Option<u64>,
+    version: Option<u32>,
     tenants: BTreeMap<Key, Tenant>,
     names: HashMap<Box<str>, Key>,
     next_key: u64,
@@ -72,6 +74,8 @@ pub struct Bridge {
     bell: Bell,
     alarm: Alarm,
     last_said: Instant,
+    /// The client asked for the end of its renderer.
+    exits: bool,
     interacts: Interacts,
     reason: Option<String>,
 }
@@ -89,6 +93,8 @@ pub struct BridgeConfig {
     pub keep_alive: Duration,
     /// Who may have sessions; by default anybody.
     pub admission: Option<Arc<dyn Admission>>,
+    /// What the first message may take until the client is admitted; by default whatever it does.
+    pub handshake_memory: Option<Arc<HandshakeMemory>>,
     /// Who is told what the client does.
     pub gauge: Option<Arc<dyn Gauge>>,
 }
@@ -100,6 +106,7 @@ impl Default for BridgeConfig {
             max_sessions: 256,
             keep_alive: Duration::from_secs(20),
             admission: None,
+            handshake_memory: None,
             gauge: None,
         }
     }
@@ -165,6 +172,10 @@ enum Phase {
 /// How much is done in one go before others have their turn.
 const TURN: usize = 64;
 
+/// How soon it is noticed that a client which says no more has gone altogether, while a session
+/// of it waits: it must not take one that others wait for.
+const GONE: Duration = Duration::from_millis(500);
+
 /// How many bytes of one client's may be on their way: of what it sent, before it is read from
 /// no more, and of what it asked for and does not read, before it is cut off. Room for one
 /// message of any size.
@@ -197,8 +208,8 @@ impl Bridge {
             alarm: Alarm::new(engine.io()),
             pools,
             source,
+            client: Client::new(config.handshake_memory.clone()),
             config,
-            client: Client::new(),
             phase: Phase::Settings,
             settings: None,
             fonts: 0,
@@ -213,6 +224,7 @@ impl Bridge {
             events: FuturesUnordered::new(),
             bell: Bell::new(),
             last_said: Instant::now(),
+            exits: false,
             interacts,
             reason: None,
         }
@@ -221,7 +233,8 @@ impl Bridge {
     /// Whether more of what the client sends should be handed over now. While it should not,
     /// leave it unread: that is how the client learns to wait.
     pub fn wants_input(&self) -> bool {
-        self.phase != Phase::Over && self.client.wants_input() && self.held.is_none()
+        let listens = self.phase != Phase::Over && !self.exits;
+        listens && self.client.wants_input() && self.held.is_none()
     }
 
     /// The client sent this. [`poll`](Self::poll) afterwards.
@@ -229,8 +242,8 @@ impl Bridge {
         self.client.push(bytes);
     }
 
-    /// The client will send no more. What it asked for by then is answered, unless it went in
-    /// the middle of a message. [`poll`](Self::poll) afterwards.
+    /// The client will send no more. What it asked for by then is answered.
+    /// [`poll`](Self::poll) afterwards.
     pub fn push_end(&mut self) {
         self.client.end();
     }
@@ -248,7 +261,8 @@ impl Bridge {
             if self.client.waiting() + self.answers.bytes > MOST {
                 self.end("it does not read what it asked for");
             }
-            if self.client.has_ended() && self.held.is_none() {
+            let has_ended = self.client.has_ended() || self.exits && self.client.is_starved();
+            if has_ended && self.held.is_none() {
                 self.wind_up();
             }
             if self.phase == Phase::Over {
@@ -384,17 +398,27 @@ impl Bridge {
                 return;
             }
             let now = Instant::now();
-            self.tell_those_who_wait(now);
-            if self.is_serving() && self.last_said + self.config.keep_alive <= now {
+            self.note_those_who_wait(now);
+            if self.is_serving() && self.last_said + self.keep_alive() <= now {
                 self.show_life();
             }
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let silence = self.last_said + self.config.keep_alive;
+        let silence = self.last_said + self.keep_alive();
         let silence = self.is_serving().then_some(silence);
-        self.first_untold().into_iter().chain(silence).min()
+        self.first_unnoted().into_iter().chain(silence).min()
+    }
+
+    /// How long the client may hear nothing. One that says no more, and waits for a session, may be
+    /// gone: that shows when it is sent something.
+    fn keep_alive(&self) -> Duration {
+        let waits = || self.tenants.values().any(Tenant::waits_for_permit);
+        match self.client.has_ended() && waits() {
+            true => self.config.keep_alive.min(GONE),
+            false => self.config.keep_alive,
+        }
     }
 
     /// Says something to the client. What its format cannot express it never hears: that is as
@@ -405,11 +429,6 @@ impl Bridge {
         if let Err(error) = self.client.say(header, body) {
             tracing::warn!(%error, "a client's format cannot express what it was to be told");
         }
-    }
-
-    /// Tells the client what went wrong, where a renderer would say nothing.
-    fn diagnose(&mut self, session: &str, kind: &str, detail: &str) {
-        self.say(session, None, &says::diagnostic(kind, detail));
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes, BytesMut};
 use plushie_pool_core::{Error, ErrorKind, FrameDecoder, Header, Transport};
 
+use super::handshake_memory::{Claim, HandshakeMemory};
 use crate::choice::WireFormat;
 
 /// The bytes to and from a client, whose format shows with the first of them.
@@ -13,8 +14,10 @@ pub(super) struct Client {
     format: Option<Format>,
     input: BytesMut,
     output: BytesMut,
-    /// Its first message was read.
-    introduced: bool,
+    /// What its first message takes, until it is admitted.
+    claim: Option<Claim>,
+    /// There is no memory for its first message.
+    refused: bool,
     /// What is read holds no whole message more.
     starved: bool,
     ended: bool,
@@ -29,29 +32,54 @@ struct Format {
 /// From how many bytes that wait to be read by the client on it is read from no more.
 const HIGH_WATER: usize = 1024 * 1024;
 
-/// How long its first message may be, in bytes: nobody knows yet who it is.
-pub(super) const FIRST: usize = 1024 * 1024;
-
-/// What comes before or after a message on the wire, at most.
-const FRAMING: usize = 4;
-
 /// What is kept for later use once it is empty.
 const KEPT: usize = 256 * 1024;
 
 impl Client {
-    pub(super) fn new() -> Self {
+    /// A client whose first message may take no more than there is of this memory.
+    pub(super) fn new(memory: Option<Arc<HandshakeMemory>>) -> Self {
         Self {
             starved: true,
+            claim: memory.map(Claim::new),
             ..Self::default()
         }
     }
 
+    /// It may send what it likes.
+    pub(super) fn admit(&mut self) {
+        self.claim = None;
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        if let Some(claim) = &mut self.claim
+            && !claim.cover(self.input.len() + bytes.len())
+        {
+            self.refused = true;
+            self.starved = false;
+            self.input = BytesMut::new();
+            return;
+        }
         self.input.extend_from_slice(bytes);
         self.starved = self.starved && bytes.is_empty();
     }
 
+    /// A line that it began is whole then, as the renderer takes it.
     pub(super) fn end(&mut self) {
+        self.ended = true;
+        let is_json = match (&self.format, self.input.first()) {
+            (Some(format), _) => format.transport.name() == "json",
+            (None, first) => first == Some(&b'{'),
+        };
+        if is_json && !self.input.is_empty() {
+            self.input.extend_from_slice(b"\n");
+            self.starved = false;
+        }
+    }
+
+    /// Reads no more of it: where its next message begins cannot be known.
+    pub(super) fn cut(&mut self) {
+        self.input = BytesMut::new();
+        self.starved = true;
         self.ended = true;
     }
 
@@ -60,9 +88,9 @@ impl Client {
         self.ended && self.starved
     }
 
-    /// It ended in the middle of a message.
-    pub(super) fn is_torn(&self) -> bool {
-        self.has_ended() && !self.input.is_empty()
+    /// What it has sent so far was read.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
     }
 
     pub(super) fn wants_input(&self) -> bool {
@@ -73,8 +101,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If it can no longer be known where a message begins, the first is too long, or the format is not compiled in.
+    /// If it can no longer be known where a message begins, there is no memory for the first, or
+    /// the format is not compiled in.
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.refused {
+            let message = "clients that have not shown a token send too much at once";
+            return Err(Error::new(ErrorKind::PoolFull, message));
+        }
         let format = match (&mut self.format, self.input.first()) {
             (Some(format), _) => format,
             (None, Some(first)) => self.format.insert(Format::detect(*first)?),
@@ -85,17 +118,6 @@ impl Client {
         };
         let payload = format.decoder.decode(&mut self.input)?;
         self.starved = payload.is_none();
-        if !self.introduced {
-            let len = match &payload {
-                Some(payload) => payload.len(),
-                None => self.input.len().saturating_sub(FRAMING),
-            };
-            if len > FIRST {
-                let message = format!("the first message takes more than {FIRST} bytes");
-                return Err(Error::new(ErrorKind::Framing, message));
-            }
-            self.introduced = payload.is_some();
-        }
         if self.input.is_empty() && self.input.capacity() > KEPT {
             self.input = BytesMut::new();
         }
@@ -151,7 +173,7 @@ impl Format {
             b'{' => WireFormat::Json,
             _ => WireFormat::Msgpack,
         };
-        let transport = format.build()?;
+        let transport = format.build_tolerant()?;
         Ok(Self {
             decoder: transport.decoder(),
             transport,

@@ -10,6 +10,7 @@ mod bell;
 mod bridge;
 mod client;
 mod control;
+mod handshake_memory;
 mod says;
 mod stream;
 mod tenant;
@@ -17,4 +18,5 @@ mod work;
 
 pub use bridge::{Admission, Bridge, BridgeConfig, Gauge, Refusal};
 pub use control::SessionControl;
+pub use handshake_memory::HandshakeMemory;
 pub use stream::SessionIo;

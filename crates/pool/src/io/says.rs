@@ -51,8 +51,45 @@ pub(super) struct Complaint<'a> {
     error: &'a str,
 }
 
-pub(super) fn session_error<'a>(code: &'a str, error: &'a str) -> Event<Complaint<'a>> {
+pub(super) fn session_error<'a>(code: &'a Code, error: &'a str) -> Event<Complaint<'a>> {
+    let code = code.text();
     event("session_error", Complaint { code, error })
+}
+
+/// Why a session ends, as `code` of a `session_error`: one of those that renderer 0.7.1 says
+/// (`headless.rs`, `emitters.rs` of its source), since a client may know no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Code {
+    /// There is no room for another session.
+    MaxSessions,
+    /// The session was reset, and is not closed yet.
+    ResetInProgress,
+    /// The session was sent more than there is room for.
+    Overflow,
+    /// The session waited for a tree that was not sent.
+    HostDisconnect,
+    /// The renderer ended, or cannot be started.
+    RendererPanic,
+    /// What a renderer said.
+    Renderers(Box<str>),
+}
+
+impl Code {
+    /// What a renderer said.
+    pub(super) fn of(code: &str) -> Self {
+        Self::Renderers(code.into())
+    }
+
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::MaxSessions => "max_sessions_reached",
+            Self::ResetInProgress => "session_reset_in_progress",
+            Self::Overflow => "session_backpressure_overflow",
+            Self::HostDisconnect => "host_disconnect",
+            Self::RendererPanic => "renderer_panic",
+            Self::Renderers(code) => code,
+        }
+    }
 }
 
 fn event<T>(family: &'static str, data: T) -> Event<T> {
@@ -61,28 +98,6 @@ fn event<T>(family: &'static str, data: T) -> Event<T> {
         family,
         id: "",
         data,
-    }
-}
-
-/// What went wrong with something that harms nobody else.
-#[derive(Serialize)]
-pub(super) struct Diagnostic<'a> {
-    r#type: &'static str,
-    level: &'static str,
-    diagnostic: Detail<'a>,
-}
-
-#[derive(Serialize)]
-struct Detail<'a> {
-    kind: &'a str,
-    detail: &'a str,
-}
-
-pub(super) fn diagnostic<'a>(kind: &'a str, detail: &'a str) -> Diagnostic<'a> {
-    Diagnostic {
-        r#type: "diagnostic",
-        level: "warn",
-        diagnostic: Detail { kind, detail },
     }
 }
 
@@ -98,6 +113,20 @@ pub(super) fn sign_of_life() -> SignOfLife {
     SignOfLife {
         r#type: "interact_response",
         events: [],
+    }
+}
+
+/// A tree that is the one before.
+#[derive(Serialize)]
+pub(super) struct NoChange {
+    r#type: &'static str,
+    ops: [(); 0],
+}
+
+pub(super) fn no_change() -> NoChange {
+    NoChange {
+        r#type: "patch",
+        ops: [],
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -41,15 +42,18 @@ pub(super) struct Interact {
     /// What the client calls it.
     pub(super) id: Box<str>,
     pub(super) since: Instant,
+    /// The renderer waits for a tree of the client's.
+    pub(super) in_step: bool,
 }
 
 pub(super) enum State {
-    /// It waits for a place in the pool.
+    /// It waits for a permit of the pool, or has one and waits for a renderer to start.
     Opening {
         since: Instant,
-        /// The client was told that it waits.
-        told: bool,
-        /// Leaves the queue when it is dropped.
+        has_permit: Arc<AtomicBool>,
+        /// The log says that it waits.
+        noted: bool,
+        /// Gives up when it is dropped.
         _place: oneshot::Sender<Infallible>,
     },
     Open(Arc<Session>),
@@ -92,6 +96,26 @@ impl Tenant {
         match &self.state {
             State::Open(session) | State::Closing(session) => Some(session),
             State::Opening { .. } => None,
+        }
+    }
+
+    /// Whether it waits for a permit of the pool, so that no renderer knows of it.
+    pub(super) fn waits_for_permit(&self) -> bool {
+        match &self.state {
+            State::Opening { has_permit, .. } => !has_permit.load(Ordering::Relaxed),
+            State::Open(_) | State::Closing(_) => false,
+        }
+    }
+
+    /// Whether the renderer waits for a tree of the client's.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.interacts.values().any(|interact| interact.in_step)
+    }
+
+    /// The client, or the bridge for it, sends a tree.
+    pub(super) fn answers_step(&mut self) {
+        for interact in self.interacts.values_mut() {
+            interact.in_step = false;
         }
     }
 

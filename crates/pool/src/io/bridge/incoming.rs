@@ -5,25 +5,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use plushie_pool_core::link::{Answer, Outcome, Submission};
-use plushie_pool_core::{
-    Class, Envelope, Error, ErrorKind, Forwarded, Header, Outline, RequestId, Transport,
-    decode_payload,
-};
+use plushie_pool_core::{Class, Envelope, Error, ErrorKind, Forwarded, Header, Outline, RequestId};
 use plushie_pool_renderer::Completed;
-use serde::Deserialize;
 
+use super::whole::Whole;
 use super::{Bridge, MOST, Phase, TURN};
 use crate::builder::LONGEST;
+use crate::choice::splice;
 use crate::fonts;
-use crate::io::says;
+use crate::io::says::{self, Code};
 use crate::io::tenant::{Closing, Interact, State, Tenant};
 use crate::io::work::{Key, Purpose, Sending, Sent, Work};
 use crate::session::Session;
 
-/// How long the name of a session or of a request may be, in bytes.
-const NAME: usize = 1024;
+/// How long the name of a session may be, in bytes. It is kept in several places for as long as
+/// the session lives.
+const NAME: usize = 64 * 1024;
 
-/// How long a renderer may take to answer everything it was asked before a session is closed.
+/// How long a renderer may take at least to answer everything it was asked before a session is
+/// closed.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 impl Bridge {
@@ -40,16 +40,8 @@ impl Bridge {
                 None => match self.client.next() {
                     Ok(Some(payload)) => payload,
                     Ok(None) => break,
-                    // Not what exactly: it may be a token.
                     Err(error) => {
-                        let message = match error.kind() {
-                            ErrorKind::Framing if self.awaits_settings() => {
-                                "the first message is empty or longer than 1 MiB"
-                            }
-                            ErrorKind::Framing => "a message is empty or longer than 64 MiB",
-                            _ => "the format of the first message is not one of this pool's",
-                        };
-                        self.end_with(message);
+                        self.cut_off(&error);
                         break;
                     }
                 },
@@ -69,29 +61,81 @@ impl Bridge {
         moved
     }
 
-    /// A message for a session; handed back if that has no room for it yet.
+    /// Reads no more of what the client sends. A renderer says why only if that was the first
+    /// message, and answers what it was asked before.
+    fn cut_off(&mut self, error: &Error) {
+        // Not what exactly: it may be a token.
+        let reason = match error.kind() {
+            ErrorKind::Framing if self.awaits_settings() => {
+                "the first message is empty or longer than 64 MiB"
+            }
+            ErrorKind::PoolFull => {
+                "the first message is long, and clients without a token hold all the memory there \
+                 is for such; try again"
+            }
+            ErrorKind::Framing => "a message is empty, longer than 64 MiB, or not UTF-8",
+            _ => "the format of the first message is not one of this pool's",
+        };
+        if self.phase == Phase::Settings {
+            return self.end_with(reason);
+        }
+        self.reason.get_or_insert_with(|| reason.to_owned());
+        self.client.cut();
+    }
+
+    /// A message for a session; handed back if that has no room for it yet. What a renderer would
+    /// drop without a word is dropped here, with a word in the log.
     fn take_message(&mut self, payload: Bytes) -> Option<Bytes> {
         let transport = self.client.transport()?;
         let Ok(envelope) = transport.envelope(&payload) else {
-            let detail = format!(
-                "a message of {} bytes is not one map with a `type`, or nests too deep; it was \
-                 dropped",
-                payload.len()
+            dropped(
+                &payload,
+                "it is not one map with a text as `type`, or nests too deep",
             );
-            self.diagnose("", "unreadable_message", &detail);
             return None;
         };
-        let id = envelope.id.as_deref();
-        if envelope.session.len().max(id.map_or(0, str::len)) > NAME {
-            let detail = format!("a `session` or `id` is longer than {NAME} bytes");
-            self.diagnose("", "unreadable_message", &detail);
+        let name = &*envelope.session;
+        if name.len() > NAME {
+            dropped(&payload, "its `session` is longer than 64 KiB");
             return None;
         }
-        let name = &*envelope.session;
-        match &*envelope.kind {
-            "reset" => self.reset(name, id.unwrap_or_default()),
+        let kind = &*envelope.kind;
+        let is_tree = Class::of(kind) == Class::Tree;
+        let tenant = self.names.get(name).and_then(|key| self.tenants.get(key));
+        // What the bridge acts on itself, and what decides how others go on, has to be what the
+        // renderer would act on; all else the renderer reads in time.
+        let decides = match tenant {
+            Some(tenant) => tenant.closing.is_some() || is_tree && !tenant.interacts.is_empty(),
+            None if !is_known(kind) => {
+                dropped(&payload, "its `type` is none of the renderer's");
+                return None;
+            }
+            None => true,
+        };
+        let whole = if decides || matches!(kind, "reset" | "widget_op" | "interact" | "pool_status")
+        {
+            let Some(whole) = Whole::of(&*transport, &payload) else {
+                dropped(&payload, "a part of it cannot be read");
+                return None;
+            };
+            whole
+        } else {
+            Whole::default()
+        };
+        let id = envelope.id.as_deref();
+        match kind {
+            "reset" => match id {
+                Some(id) => self.reset(name, id),
+                None => dropped(&payload, "a reset needs a text as `id`"),
+            },
             "pool_status" => self.report(name, id),
-            "widget_op" if self.is_alone(name) && is_exit(&*transport, &payload) => self.over(),
+            "interact" if id.is_none() || whole.action.is_none() => {
+                dropped(&payload, "an interact needs texts as `id` and `action`");
+            }
+            // What was sent along with it is answered first.
+            "widget_op" if whole.op.as_deref() == Some("exit") && self.is_alone(name) => {
+                self.exits = true;
+            }
             _ => {
                 let key = self.tenant(name)?;
                 let bytes: usize = self.tenants.values().map(Tenant::bytes).sum();
@@ -102,7 +146,6 @@ impl Bridge {
                     return None;
                 }
                 // A tree may be what the others wait for.
-                let is_tree = Class::of(&envelope.kind) == Class::Tree;
                 let is_urgent = is_tree && !tenant.interacts.is_empty();
                 if bytes >= MOST && !is_urgent {
                     return Some(payload);
@@ -131,7 +174,7 @@ impl Bridge {
         let report = self.config.gauge.as_ref().and_then(|gauge| gauge.report());
         match report {
             Some(report) => self.say(name, id, &says::pool_status(&*report)),
-            None => self.diagnose(name, "unknown_message", "nobody answers a pool_status here"),
+            None => tracing::debug!("a client asks for a pool_status, which is a server's to tell"),
         }
     }
 
@@ -148,6 +191,11 @@ impl Bridge {
             return;
         };
         match self.tenants.get_mut(&key) {
+            // No renderer has heard of it, and none needs to.
+            Some(tenant) if tenant.closing.is_none() && tenant.waits_for_permit() => {
+                self.remove(key, None);
+                self.confirm(name, Some(Closing::Reset(id.into())));
+            }
             Some(tenant) if tenant.closing.is_none() => {
                 tenant.closing = Some(Closing::Reset(id.into()));
                 self.wind_down(key);
@@ -159,7 +207,7 @@ impl Bridge {
     /// As the renderer does to whoever does not wait for a session to be closed.
     fn say_closing(&mut self, name: &str) {
         let error = "session is closing; wait for session_closed before reusing this ID";
-        let error = says::session_error("session_reset_in_progress", error);
+        let error = says::session_error(&Code::ResetInProgress, error);
         self.say(name, None, &error);
     }
 
@@ -201,13 +249,6 @@ impl Bridge {
 
     /// Passes a message on to its session.
     fn send(&mut self, key: Key, payload: &Bytes, envelope: &Envelope<'_>) {
-        let Some(transport) = self.client.transport() else {
-            return;
-        };
-        let mut message = Forwarded::new(&*transport, payload);
-        if let "settings" | "window_op" = &*envelope.kind {
-            message = message.without_credentials();
-        }
         let id = envelope.id.as_deref();
         let asks = match &*envelope.kind {
             "query" | "tree_hash" | "screenshot" | "interact" => id,
@@ -217,18 +258,31 @@ impl Bridge {
             // the pool's own its answer would not find the way.
             _ => id.filter(|id| id.parse::<RequestId>().is_ok()),
         };
-        if asks.is_none() {
-            message = message.keeping_id();
-        }
         let outline = Outgoing {
             class: Class::of(&envelope.kind),
             asks: asks.map(Into::into),
             purpose: Purpose::Tell,
+            bytes: payload.len(),
         };
-        self.submit(key, &message, outline);
-        if let Some(session) = self.tenants.get(&key).and_then(Tenant::session) {
-            session.follow_clipboard(&*transport, payload);
+        let hides = matches!(&*envelope.kind, "settings" | "window_op");
+        self.submit(key, Body::Theirs { payload, hides }, outline);
+        if let (Some(session), Some(client)) = (
+            self.tenants.get(&key).and_then(Tenant::session),
+            self.client.transport(),
+        ) {
+            session.follow_clipboard(&*client, payload);
         }
+    }
+
+    /// Answers a step of an interact whose client sends no more trees.
+    pub(super) fn send_no_change(&mut self, key: Key) {
+        let outline = Outgoing {
+            class: Class::Tree,
+            asks: None,
+            purpose: Purpose::Tell,
+            bytes: 0,
+        };
+        self.submit(key, Body::Own(&says::no_change()), outline);
     }
 
     /// Asks the renderer something, to know when all that was asked before is answered.
@@ -237,20 +291,19 @@ impl Bridge {
             class: Class::Plain,
             asks: None,
             purpose: Purpose::Barrier,
+            bytes: 0,
         };
-        self.submit(key, &says::barrier(), outline);
+        self.submit(key, Body::Own(&says::barrier()), outline);
     }
 
-    fn submit(&mut self, key: Key, message: &dyn erased_serde::Serialize, outline: Outgoing) {
+    fn submit(&mut self, key: Key, body: Body<'_>, outline: Outgoing) {
         let Outgoing {
             class,
             asks,
             mut purpose,
+            bytes,
         } = outline;
-        let Some(tenant) = self.tenants.get_mut(&key) else {
-            return;
-        };
-        let Some(session) = tenant.session().cloned() else {
+        let Some(session) = self.tenants.get(&key).and_then(Tenant::session).cloned() else {
             return;
         };
         let id = session.next_id();
@@ -260,16 +313,19 @@ impl Bridge {
             session: &session.id.text(),
             id: wire_id.as_deref(),
         };
-        let Ok(frame) = self.transport.encode(header, message) else {
-            let name = tenant.name.clone();
+        let Ok(frame) = self.frame(header, &body) else {
             // Not why: the error quotes the message, which may hold a token.
-            let detail = "a message cannot be expressed in the pool's own format: it holds a \
-                          number that is none, or is too large; it was dropped";
-            return self.diagnose(&name, "unreadable_message", detail);
+            if let Body::Theirs { payload, .. } = body {
+                dropped(
+                    payload,
+                    "a part of it cannot be read, or the pool's format has no room",
+                );
+            }
+            return;
         };
         let now = Instant::now();
         let timeout = match purpose {
-            Purpose::Barrier => LAST_ANSWERS,
+            Purpose::Barrier => LAST_ANSWERS.max(session.timeout()),
             _ if is_answered => session.timeout(),
             _ => LONGEST,
         };
@@ -278,8 +334,11 @@ impl Bridge {
                 let interact = Interact {
                     id: name,
                     since: now,
+                    in_step: false,
                 };
-                tenant.interacts.insert(id, interact);
+                if let Some(tenant) = self.tenants.get_mut(&key) {
+                    tenant.interacts.insert(id, interact);
+                }
                 Answer::Events
             }
             (_, Some(name)) => {
@@ -292,7 +351,12 @@ impl Bridge {
             (_, None) if is_answered => Answer::Any,
             (_, None) => Answer::None,
         };
-        let bytes = frame.len();
+        let bytes = bytes.max(frame.len());
+        if class == Class::Tree
+            && let Some(tenant) = self.tenants.get_mut(&key)
+        {
+            tenant.answers_step();
+        }
         let (completion, completed) = session.renderer.completion();
         let submission = Submission {
             id,
@@ -312,10 +376,31 @@ impl Bridge {
         };
         match submitted {
             Ok(()) => self.follow(sent, session, completed),
-            // It is over, which its last event says; or the interact brings no id, and the
-            // renderer would drop it.
+            // It is over, which its last event says.
             Err(error) => self.unsent(sent, &error),
         }
+    }
+
+    /// The message as the pool's renderer is sent it.
+    fn frame(&self, header: Header<'_>, body: &Body<'_>) -> Result<Bytes, Error> {
+        let (payload, hides) = match body {
+            Body::Own(message) => return self.transport.encode(header, *message),
+            Body::Theirs { payload, hides } => (*payload, *hides),
+        };
+        let Some(client) = self.client.transport() else {
+            return Err(crate::engine::closed());
+        };
+        if !hides && let Some(spliced) = splice(&*client, &*self.transport, header, payload) {
+            return spliced;
+        }
+        let mut message = Forwarded::new(&*client, payload).for_renderer();
+        if hides {
+            message = message.without_credentials();
+        }
+        if header.id.is_none() {
+            message = message.keeping_id();
+        }
+        self.transport.encode(header, &message)
     }
 
     fn follow(&mut self, sent: Sent, session: Arc<Session>, mut completed: Completed) {
@@ -342,11 +427,7 @@ impl Bridge {
             return;
         };
         tenant.interacts.remove(&sent.id);
-        if error.kind() == ErrorKind::InvalidMessage {
-            let name = tenant.name.clone();
-            let detail = "an interact without an `id` is never answered; it was dropped";
-            self.diagnose(&name, "unreadable_message", detail);
-        }
+        tracing::debug!(%error, "a client's message was not sent");
         if matches!(sent.purpose, Purpose::Barrier) {
             self.close(sent.key);
         }
@@ -359,13 +440,58 @@ struct Outgoing {
     /// The client waits for an answer under this id.
     asks: Option<Box<str>>,
     purpose: Purpose,
+    /// What the client's message takes, its id included.
+    bytes: usize,
 }
 
-/// Whether a `widget_op` asks the renderer to end.
-fn is_exit(transport: &dyn Transport, payload: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct WidgetOp {
-        op: String,
-    }
-    decode_payload::<WidgetOp>(transport, payload).is_ok_and(|message| message.op == "exit")
+/// A message for a renderer.
+#[derive(Clone, Copy)]
+enum Body<'a> {
+    /// The bridge's own.
+    Own(&'a dyn erased_serde::Serialize),
+    /// The client's, which may hold what opens the server and goes no further.
+    Theirs { payload: &'a Bytes, hides: bool },
+}
+
+/// Whether renderer 0.7.1 knows messages of this `type`: any other begins no session
+/// (`IncomingMessage` in `protocol/incoming.rs` of `plushie-core`). To a session that there is all
+/// are passed on, since a later renderer may know more.
+fn is_known(kind: &str) -> bool {
+    matches!(
+        kind,
+        "snapshot"
+            | "patch"
+            | "effect"
+            | "widget_op"
+            | "subscribe"
+            | "unsubscribe"
+            | "window_op"
+            | "system_op"
+            | "system_query"
+            | "settings"
+            | "query"
+            | "interact"
+            | "tree_hash"
+            | "screenshot"
+            | "reset"
+            | "image_op"
+            | "command"
+            | "commands"
+            | "advance_frame"
+            | "register_effect_stub"
+            | "unregister_effect_stub"
+            | "load_font"
+            | "pool_status"
+    )
+}
+
+/// Says in the log what a renderer would say on its standard error. Nothing of the message is
+/// quoted: it may hold a token.
+fn dropped(payload: &[u8], why: &str) {
+    let bytes = payload.len();
+    tracing::warn!(
+        bytes,
+        why,
+        "dropped a client's message, as a renderer would"
+    );
 }

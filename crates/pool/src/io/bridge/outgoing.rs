@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use plushie_pool_core::link::{Outcome, SessionEvent};
-use plushie_pool_core::{Error, ErrorKind, Forwarded, Message, RequestId};
+use plushie_pool_core::{Error, ErrorKind, Forwarded, Message, Phase as Waited, RequestId};
 use plushie_pool_renderer::Hello;
 
 use super::{Bridge, Phase, Source};
-use crate::io::says;
+use crate::io::says::{self, Code};
 use crate::io::work::{Key, Purpose, Sent, Work};
 
 impl Bridge {
@@ -87,12 +87,9 @@ impl Bridge {
                 self.count(since);
                 self.pass_on(&name, Some(&id), &message);
             }
+            // A renderer would say nothing, and the client has a timeout of its own.
             (Purpose::Ask { id, .. }, Err(error)) if is_timeout(&error) => {
-                self.diagnose(
-                    &name,
-                    "request_timed_out",
-                    &format!("request {id:?}: {error}"),
-                );
+                tracing::warn!(session = &*name, id = &*id, %error, "a client's request ends");
             }
             (Purpose::Barrier, _) => self.close(sent.key),
             // The end of the session is told by its last event.
@@ -113,9 +110,15 @@ impl Bridge {
                 | SessionEvent::Message(message),
             ) => self.pass_on(&name, None, &message),
             Some(SessionEvent::InteractStep { id, message }) => {
-                let theirs = tenant.interacts.get(&id);
-                let theirs = theirs.map(|interact| interact.id.clone());
+                let theirs = tenant.interacts.get_mut(&id).map(|interact| {
+                    interact.in_step = true;
+                    interact.id.clone()
+                });
+                let is_closing = tenant.closing.is_some();
                 self.pass_on_interact(&name, id, theirs, &message);
+                if is_closing {
+                    self.send_no_change(key);
+                }
             }
             Some(SessionEvent::InteractResponse { id, message }) => {
                 let ended = tenant.interacts.remove(&id);
@@ -127,17 +130,25 @@ impl Bridge {
                 self.interacts.ended(id, Ok(message));
             }
             Some(SessionEvent::InteractFailed { id, error }) => {
-                tenant.interacts.remove(&id);
-                self.diagnose(&name, "interact_failed", &error.to_string());
+                let was_theirs = tenant.interacts.remove(&id).is_some();
+                tracing::warn!(session = &*name, %error, "a client's interact fails");
+                let is_unanswered_step = error.kind() == ErrorKind::Timeout(Waited::Step);
                 self.interacts.ended(id, Err(error));
+                if was_theirs && is_unanswered_step {
+                    let message = "the host did not answer a step of an interact with a tree";
+                    self.eject(key, Code::HostDisconnect, message);
+                    return false;
+                }
             }
             Some(SessionEvent::Lagged(lost)) => {
-                let detail =
-                    format!("{lost} events were dropped: the client did not read them in time");
-                self.diagnose(&name, "events_lost", &detail);
+                tracing::warn!(
+                    session = &*name,
+                    lost,
+                    "a client does not read its events in time; the oldest were dropped"
+                );
             }
             Some(SessionEvent::RendererExited(error)) => {
-                self.lost(key, "renderer_exited", &error);
+                self.lost(key, Some(Code::RendererPanic), &error);
                 // A client of one session has lost its renderer. One of many goes on: the pool
                 // starts another.
                 if name.is_empty() || self.is_for_one() {
@@ -146,8 +157,8 @@ impl Bridge {
                 return false;
             }
             Some(SessionEvent::Failed(error)) => {
-                let code = error.code().unwrap_or("session_failed").to_owned();
-                self.lost(key, &code, &error);
+                let code = error.code().map(Code::of);
+                self.lost(key, code, &error);
                 if self.is_for_one() {
                     self.over();
                 }
@@ -191,6 +202,9 @@ impl Bridge {
     fn pass_on(&mut self, name: &str, id: Option<&str>, message: &Message) {
         let transport = self.transport.clone();
         let mut forwarded = Forwarded::new(&*transport, message.payload());
+        if message.kind().starts_with("interact") {
+            forwarded = forwarded.with_events_of(name);
+        }
         if id.is_none() {
             forwarded = forwarded.keeping_id();
         }

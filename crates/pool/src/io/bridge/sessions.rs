@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
@@ -9,13 +10,13 @@ use futures::future::{Either, select};
 use plushie_pool_core::{Error, ErrorKind, RequestId};
 
 use super::{Bridge, Phase, Source};
-use crate::io::says;
+use crate::io::says::{self, Code};
 use crate::io::tenant::{Closing, State, Tenant};
 use crate::io::work::{Key, NextEvent, Purpose, Sending, Sent, Work};
 use crate::session::Session;
 
-/// How long a client waits for a session before it is told what for.
-const UNTOLD: Duration = Duration::from_secs(2);
+/// How long a client waits for a session before the log says so.
+const UNNOTED: Duration = Duration::from_secs(2);
 
 /// What comes after every answer.
 const LAST: RequestId = RequestId::new(u64::MAX);
@@ -35,19 +36,21 @@ impl Bridge {
             let error = format!(
                 "max sessions ({most}) of one connection reached; session {name:?} rejected"
             );
-            self.say(
-                name,
-                None,
-                &says::session_error("max_sessions_reached", &error),
-            );
+            self.say(name, None, &says::session_error(&Code::MaxSessions, &error));
             return None;
         }
         let key = Key(self.next_key);
         self.next_key += 1;
         let (place, given_up) = oneshot::channel();
+        let slot = match &self.source {
+            Source::Pool(pool) => pool.try_acquire().ok(),
+            Source::One(_) => None,
+        };
+        let has_permit = Arc::new(AtomicBool::new(slot.is_some()));
         let state = State::Opening {
             since: Instant::now(),
-            told: false,
+            has_permit: has_permit.clone(),
+            noted: false,
             _place: place,
         };
         self.tenants.insert(key, Tenant::new(name, state));
@@ -60,7 +63,9 @@ impl Bridge {
                 let pool = pool.clone();
                 let fonts = self.fonts;
                 let opening = async move {
-                    match select(pin!(pool.register_loading(fonts)), given_up).await {
+                    let permitted = || has_permit.store(true, Ordering::Relaxed);
+                    let opened = pool.register_loading(slot, fonts, permitted);
+                    match select(pin!(opened), given_up).await {
                         Either::Left((opened, _)) => opened,
                         Either::Right(_) => Err(crate::engine::closed()),
                     }
@@ -87,12 +92,12 @@ impl Bridge {
             return self.end_with(&error.to_string());
         }
         let code = match error.kind() {
-            ErrorKind::Timeout(_) => "max_sessions_reached",
-            _ => "renderer_unavailable",
+            ErrorKind::Timeout(_) => Code::MaxSessions,
+            _ => Code::RendererPanic,
         };
         let name = tenant.name.clone();
         let closing = tenant.closing.clone();
-        self.say(&name, None, &says::session_error(code, &error.to_string()));
+        self.say(&name, None, &says::session_error(&code, &error.to_string()));
         self.confirm(&name, closing);
         self.remove(key, Some(&error));
     }
@@ -123,17 +128,22 @@ impl Bridge {
         match &tenant.state {
             // Once it is open and what waited is sent.
             State::Opening { .. } | State::Closing(_) => {}
-            // An interact may wait for a tree that will not come.
-            State::Open(_) if tenant.is_idle() || !tenant.interacts.is_empty() => self.close(key),
-            State::Open(_) => self.send_barrier(key),
+            State::Open(_) if tenant.is_idle() && tenant.interacts.is_empty() => self.close(key),
+            State::Open(_) => {
+                if tenant.is_in_step() {
+                    self.send_no_change(key);
+                }
+                self.send_barrier(key);
+            }
         }
     }
 
-    /// The client will say no more: ends when what it asked is answered.
+    /// The client will say no more: ends when what it asked is answered. Of a message of which only
+    /// a part came a renderer knows nothing either.
     pub(super) fn wind_up(&mut self) {
         match self.phase {
             Phase::Hello => return,
-            Phase::Serving if !self.client.is_torn() => {}
+            Phase::Serving => {}
             _ => return self.over(),
         }
         let mut opens = false;
@@ -191,13 +201,16 @@ impl Bridge {
         }
     }
 
-    /// A session ended that nobody wanted to end.
-    pub(super) fn lost(&mut self, key: Key, code: &str, error: &Error) {
+    /// A session ended that nobody wanted to end. Without a code a renderer said no more than
+    /// that it is closed.
+    pub(super) fn lost(&mut self, key: Key, code: Option<Code>, error: &Error) {
         let Some(tenant) = self.tenants.get(&key) else {
             return;
         };
         let (name, closing) = (tenant.name.clone(), tenant.closing.clone());
-        self.say(&name, None, &says::session_error(code, &error.to_string()));
+        if let Some(code) = code {
+            self.say(&name, None, &says::session_error(&code, &error.to_string()));
+        }
         match closing {
             Some(Closing::Reset(_)) => self.confirm(&name, closing),
             _ => self.say(&name, None, &says::session_closed()),
@@ -208,20 +221,24 @@ impl Bridge {
     /// Gives up a session of which too much waits: the others of the connection do not wait
     /// for it. As a renderer does.
     pub(super) fn give_up(&mut self, key: Key) {
-        let code = "session_backpressure_overflow";
         let message = "too many messages of the session wait to be sent or answered";
-        let error = Error::new(ErrorKind::SessionFailed, message).with_code(code);
-        if let Some(session) = self.tenants.get(&key).and_then(Tenant::session) {
+        self.eject(key, Code::Overflow, message);
+    }
+
+    /// Ends a session as a renderer does one whose host did not do its part.
+    pub(super) fn eject(&mut self, key: Key, code: Code, message: &str) {
+        let error = Error::new(ErrorKind::SessionFailed, message).with_code(code.text());
+        if let Some(session) = self.tenants.get(&key).and_then(Tenant::source) {
             session.renderer.close(session.id, None);
         }
-        self.lost(key, code, &error);
+        self.lost(key, Some(code), &error);
         if self.is_for_one() {
             self.over();
         }
     }
 
     /// Tells the client that the session it reset is gone.
-    fn confirm(&mut self, name: &str, closing: Option<Closing>) {
+    pub(super) fn confirm(&mut self, name: &str, closing: Option<Closing>) {
         if let Some(Closing::Reset(id)) = closing {
             self.say(name, Some(&id), &says::reset_response());
             self.say(name, None, &says::session_closed());
@@ -243,46 +260,43 @@ impl Bridge {
         matches!(self.source, Source::One(_))
     }
 
-    /// When the next of those who wait for a session is to be told so.
-    pub(super) fn first_untold(&self) -> Option<Instant> {
-        let untold = self
+    /// When the log is to say of the next session that it waits.
+    pub(super) fn first_unnoted(&self) -> Option<Instant> {
+        let unnoted = self
             .tenants
             .values()
             .filter_map(|tenant| match tenant.state {
                 State::Opening {
-                    since, told: false, ..
-                } => Some(since + UNTOLD),
+                    since,
+                    noted: false,
+                    ..
+                } => Some(since + UNNOTED),
                 _ => None,
             });
-        untold.min()
+        unnoted.min()
     }
 
-    /// Tells those who have waited for a while.
-    pub(super) fn tell_those_who_wait(&mut self, now: Instant) {
-        let mut waiting = Vec::new();
+    /// Says in the log which sessions have waited for a while. Not to the client: a renderer has
+    /// no message for that, and the SDKs end at one that they do not know.
+    pub(super) fn note_those_who_wait(&mut self, now: Instant) {
+        let (Source::Pool(pool), true) = (&self.source, self.first_unnoted() <= Some(now)) else {
+            return;
+        };
+        let status = pool.status();
         for tenant in self.tenants.values_mut() {
-            if let State::Opening { since, told, .. } = &mut tenant.state
-                && !*told
-                && *since + UNTOLD <= now
+            if let State::Opening { since, noted, .. } = &mut tenant.state
+                && !*noted
+                && *since + UNNOTED <= now
             {
-                *told = true;
-                waiting.push(tenant.name.clone());
-            }
-        }
-        if let Source::Pool(pool) = &self.source
-            && !waiting.is_empty()
-        {
-            let status = pool.status();
-            let detail = format!(
-                "waiting for a session: {} of {} are in use, {} wait for one; it is given up \
-                 after {:?}",
-                status.sessions,
-                status.max_sessions,
-                status.waiting,
-                pool.engine().config.acquire_timeout,
-            );
-            for name in waiting {
-                self.diagnose(&name, "waiting_for_session", &detail);
+                *noted = true;
+                tracing::warn!(
+                    session = &*tenant.name,
+                    in_use = status.sessions,
+                    max_sessions = status.max_sessions,
+                    waiting = status.waiting,
+                    given_up_after = ?pool.engine().config.acquire_timeout,
+                    "a client waits for a session: all are in use"
+                );
             }
         }
     }

@@ -1,10 +1,14 @@
 //! The first message: who the client is, and what it speaks.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 use plushie_pool_core::{Error, Forwarded, Header, Transport, decode_payload};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use super::whole::Whole;
 use super::{Bridge, Phase, Source};
 use crate::fonts;
 use crate::io::alarm::Alarm;
@@ -12,28 +16,23 @@ use crate::io::work::Work;
 use crate::pool::SessionPool;
 
 /// The version of the protocol that renderers speak.
-const PROTOCOL_VERSION: u64 = 1;
+const PROTOCOL_VERSION: u32 = 1;
 
 /// How long the name of a mode may be, in bytes.
 const MODE: usize = 64;
 
-/// What a client has to show.
-#[derive(Deserialize)]
+/// What a client has to show. As everywhere, the last of a key counts.
 struct Settings {
     settings: Shown,
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Shown {
-    #[serde(default)]
-    protocol_version: Lenient<u64>,
-    #[serde(default)]
-    token: Lenient<String>,
-    #[serde(default)]
-    token_sha256: Lenient<String>,
-    /// The mode of the pool it wants sessions of; none for the default one.
-    #[serde(default)]
-    pool_mode: Option<Lenient<String>>,
+    protocol_version: Option<u32>,
+    token: Option<String>,
+    token_sha256: Option<String>,
+    /// The mode of the pool it wants sessions of, if that is a text; none for the default one.
+    pool_mode: Option<Option<String>>,
 }
 
 /// A value, or the fact that there was something else.
@@ -44,18 +43,80 @@ enum Lenient<T> {
     Other(IgnoredAny),
 }
 
-impl<T> Default for Lenient<T> {
-    fn default() -> Self {
-        Self::Other(IgnoredAny)
+impl<T> From<Lenient<T>> for Option<T> {
+    fn from(value: Lenient<T>) -> Self {
+        match value {
+            Lenient::Fitting(value) => Some(value),
+            Lenient::Other(_) => None,
+        }
     }
 }
 
-impl<T> Lenient<T> {
-    fn fitting(&self) -> Option<&T> {
-        match self {
-            Self::Fitting(value) => Some(value),
-            Self::Other(_) => None,
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Message;
+
+        impl<'de> Visitor<'de> for Message {
+            type Value = Settings;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a message with settings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Settings, A::Error> {
+                let mut settings = None;
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    match &*key {
+                        "settings" => {
+                            let shown: Option<Shown> = map.next_value::<Lenient<_>>()?.into();
+                            settings = Some(shown.unwrap_or_default());
+                        }
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                let settings = settings.ok_or_else(|| A::Error::missing_field("settings"))?;
+                Ok(Settings { settings })
+            }
         }
+
+        deserializer.deserialize_map(Message)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+
+        impl<'de> Visitor<'de> for Map {
+            type Value = Shown;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of settings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shown, A::Error> {
+                let mut shown = Shown::default();
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    match &*key {
+                        "protocol_version" => {
+                            shown.protocol_version = map.next_value::<Lenient<_>>()?.into();
+                        }
+                        "token" => shown.token = map.next_value::<Lenient<_>>()?.into(),
+                        "token_sha256" => {
+                            shown.token_sha256 = map.next_value::<Lenient<_>>()?.into();
+                        }
+                        "pool_mode" => {
+                            let mode = map.next_value::<Option<Lenient<_>>>()?;
+                            shown.pool_mode = mode.map(Option::from);
+                        }
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(shown)
+            }
+        }
+
+        deserializer.deserialize_map(Map)
     }
 }
 
@@ -66,7 +127,10 @@ impl Bridge {
             return;
         };
         // Nothing of what it sent is repeated in an error: it may be a token.
-        let Ok(envelope) = transport.envelope(&payload) else {
+        let (Ok(envelope), Some(_)) = (
+            transport.envelope(&payload),
+            Whole::of(&*transport, &payload),
+        ) else {
             return self.end_with("failed to decode initial settings");
         };
         if envelope.kind != "settings" {
@@ -76,23 +140,23 @@ impl Bridge {
             return self.end_with("failed to parse initial settings");
         };
         if let Some(admission) = &self.config.admission {
-            let token = shown.token.fitting().map(String::as_str);
-            let sha256 = shown.token_sha256.fitting().map(String::as_str);
+            let (token, sha256) = (shown.token.as_deref(), shown.token_sha256.as_deref());
             if let Err(refusal) = admission.admit(token, sha256) {
                 return self.end_with(&refusal.0);
             }
         }
-        let version = shown.protocol_version.fitting().copied();
+        self.client.admit();
+        let version = shown.protocol_version;
         if version == Some(PROTOCOL_VERSION) {
             self.settings = without_credentials(&*transport, &payload);
             self.fonts = fonts::of_message(&*transport, &payload);
         }
         self.version = version;
         self.phase = Phase::Hello;
-        match &shown.pool_mode {
+        match shown.pool_mode {
             None => self.begin_to_serve(),
-            Some(mode) => match mode.fitting() {
-                Some(mode) if mode.len() <= MODE => self.choose(mode.clone()),
+            Some(mode) => match mode {
+                Some(mode) if mode.len() <= MODE => self.choose(mode),
                 _ => self.end_with("`pool_mode` in the settings is not the name of a mode"),
             },
         }
@@ -154,7 +218,9 @@ fn without_credentials(transport: &dyn Transport, payload: &[u8]) -> Option<Byte
         session: "",
         id: None,
     };
-    let settings = Forwarded::new(transport, payload).without_credentials();
+    let settings = Forwarded::new(transport, payload)
+        .for_renderer()
+        .without_credentials();
     let frame = transport.encode(header, &settings).ok()?;
     let mut frame = BytesMut::from(&*frame);
     transport.decoder().decode(&mut frame).ok()?
