@@ -94,6 +94,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// A message that came while another was waited for, if there is one.
+    pub fn passed(&mut self) -> Option<Value> {
+        self.passed.pop_front()
+    }
+
     /// Sends a request and waits for what answers it, whatever its `type`.
     ///
     /// # Panics

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::runtime;
 
 use crate::counter::Counter;
+use crate::display_check::DisplayCheck;
 use crate::failure::Failure;
 use crate::renderer;
 
@@ -20,7 +21,8 @@ use crate::renderer;
 /// The renderer is looked for as a pool in a test does: --renderer, PLUSHIE_BINARY_PATH, what
 /// `cargo plushie build` left behind, bin/, PATH. If there is none, the one inside this command
 /// is tried, as `run` and `serve` use it. In each mode and format a small app is shown, clicked
-/// and compared, and drawn where that is possible. The exit code is 0 if all that was tried works,
+/// and compared, and drawn where that is possible. For windows each display is tried that is there
+/// or installed, to see whether a new window gets the input focus. The exit code is 0 if all that was tried works,
 /// else 1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {
@@ -38,8 +40,8 @@ pub(crate) struct Doctor {
 
     /// Print one JSON object in place of the table:
     /// {"ok":true,"renderer":{"ok":true,"path":"bin/plushie-renderer"},"checks":[{"mode":"mock",
-    /// "format":"json","ok":true,"ms":12.3,"version":"0.7.1"}]}, with "error" where something
-    /// is not ok
+    /// "format":"json","ok":true,"ms":12.3,"version":"0.7.1"}],"displays":[{"display":"xvfb",
+    /// "ok":true,"ms":45.6,"gives_focus":true}]}, with "error" where something is not ok
     #[arg(long)]
     json: bool,
 }
@@ -50,6 +52,7 @@ const HOW_TO_HAVE_ONE: &str =
 struct Diagnosis {
     renderer: Found,
     checks: Vec<Check>,
+    displays: Vec<DisplayCheck>,
 }
 
 /// The renderer that was found.
@@ -95,6 +98,7 @@ impl Doctor {
         let modes = chosen(&self.mode, &RendererMode::ALL);
         let formats = chosen(&self.format, &WireFormat::ALL);
         let mut checks = Vec::new();
+        let mut displays = Vec::new();
         if renderer.is_there {
             for mode in modes {
                 for format in formats {
@@ -108,8 +112,15 @@ impl Doctor {
                     });
                 }
             }
+            if modes.contains(&RendererMode::Windowed) {
+                displays = DisplayCheck::all(renderer.path.as_deref()).await;
+            }
         }
-        Diagnosis { renderer, checks }
+        Diagnosis {
+            renderer,
+            checks,
+            displays,
+        }
     }
 
     fn find(&self) -> Found {
@@ -179,7 +190,9 @@ async fn try_out(
 
 impl Diagnosis {
     fn is_ok(&self) -> bool {
-        self.renderer.is_there && self.checks.iter().all(|check| check.outcome.is_ok())
+        self.renderer.is_there
+            && self.checks.iter().all(|check| check.outcome.is_ok())
+            && self.displays.iter().all(|check| check.failure().is_none())
     }
 
     fn to_json(&self) -> Value {
@@ -193,7 +206,10 @@ impl Diagnosis {
             renderer["advice"] = HOW_TO_HAVE_ONE.into();
         }
         let checks: Vec<_> = self.checks.iter().map(Check::to_json).collect();
-        json!({"ok": self.is_ok(), "renderer": renderer, "checks": checks})
+        let displays: Vec<_> = self.displays.iter().map(DisplayCheck::to_json).collect();
+        json!({
+            "ok": self.is_ok(), "renderer": renderer, "checks": checks, "displays": displays,
+        })
     }
 }
 
@@ -213,6 +229,12 @@ impl fmt::Display for Diagnosis {
         for check in &self.checks {
             writeln!(f, "{check}")?;
         }
+        for check in &self.displays {
+            writeln!(f, "{check}")?;
+        }
+        if let Some(advice) = DisplayCheck::advice(&self.displays) {
+            writeln!(f, "\n{advice}")?;
+        }
         if let Some(problem) = &self.renderer.problem {
             let note = match self.renderer.is_there {
                 true => "note, for a pool that a test starts itself: ",
@@ -221,14 +243,18 @@ impl fmt::Display for Diagnosis {
             writeln!(f, "\n{note}{problem}\n{}", HOW_TO_HAVE_ONE)?;
         }
         let mut known = Vec::new();
-        for check in &self.checks {
-            if let Err(failure) = &check.outcome {
-                let problem = (check.mode, failure.to_string());
-                // It may have been said for the other format.
-                if !known.contains(&problem) {
-                    writeln!(f, "\n{}: {}", problem.0, problem.1)?;
-                    known.push(problem);
-                }
+        let checks = self.checks.iter().filter_map(|check| {
+            let failure = check.outcome.as_ref().err()?;
+            Some((check.mode, failure))
+        });
+        let displays = self.displays.iter().filter_map(DisplayCheck::failure);
+        let displays = displays.map(|failure| (RendererMode::Windowed, failure));
+        for (mode, failure) in checks.chain(displays) {
+            let problem = (mode, failure.to_string());
+            // It may have been said for the other format.
+            if !known.contains(&problem) {
+                writeln!(f, "\n{}: {}", problem.0, problem.1)?;
+                known.push(problem);
             }
         }
         let verdict = match self.is_ok() {

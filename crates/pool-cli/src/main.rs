@@ -12,6 +12,7 @@
 mod attach;
 mod counter;
 mod demo;
+mod display_check;
 mod doctor;
 mod failure;
 mod first_answer;

@@ -114,6 +114,33 @@ fn a_display_that_is_missing_is_said_once_with_what_to_install() {
     }
 }
 
+/// Of a display that a program of this name can be, as far as it is installed here.
+#[cfg(target_os = "linux")]
+#[test]
+fn each_display_that_can_be_had_says_whether_it_gives_windows_the_focus() {
+    let place = tempfile::tempdir().unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let installed = |name: &str| std::env::split_paths(&path).any(|at| at.join(name).exists());
+    let mut command = command(&place, &["--mode", "windowed", "--json"]);
+    let found = command.env("PATH", &path).output().unwrap();
+    let report = report(&found);
+    let displays = report["displays"].as_array().unwrap();
+    let names: Vec<_> = displays.iter().map(|check| &check["display"]).collect();
+    let expected = [("weston", "weston"), ("Xvfb", "xvfb")]
+        .into_iter()
+        .filter(|(program, _)| installed(program))
+        .map(|(_, name)| name);
+    assert_eq!(names, expected.collect::<Vec<_>>(), "{report}");
+    for check in displays {
+        assert_eq!(check["ok"], true, "{report}");
+        // It depends on the version of weston.
+        assert!(check["gives_focus"].is_boolean(), "{report}");
+        if check["display"] == "xvfb" {
+            assert_eq!(check["gives_focus"], true, "{report}");
+        }
+    }
+}
+
 /// What it says does not depend on what is installed here.
 fn command(place: &TempDir, options: &[&str]) -> Command {
     let mut command = Command::new(COMMAND);

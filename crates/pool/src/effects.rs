@@ -58,21 +58,19 @@ impl Session {
     ///
     /// [`ErrorKind::Config`] if the renderer knows no effect of that name; or as
     /// [`request`](Self::request).
-    pub(crate) async fn stub_effects(&self) -> Result<(), Error> {
-        if let Some(clipboard) = &self.clipboard {
-            let contents = lock(clipboard).all();
-            let registered = contents
-                .iter()
-                .map(|(kind, contents)| self.stub(kind, contents));
-            try_join_all(registered).await?;
+    pub(crate) async fn stub_effects(&mut self) -> Result<(), Error> {
+        let config = &self.engine().config;
+        let stubs = config.stubs.iter();
+        try_join_all(stubs.map(|stub| self.stub(&stub.kind, &*stub.response))).await?;
+        if config.private_clipboard {
+            let stubbed = config.stubs.iter().map(|stub| stub.kind.clone());
+            let clipboard = Clipboard::new(stubbed);
+            let contents = clipboard.all();
+            let contents = contents.iter();
+            try_join_all(contents.map(|(kind, contents)| self.stub(kind, contents))).await?;
+            // Only now: a stub that is registered through it is the owner's.
+            self.clipboard = Some(Box::new(Mutex::new(clipboard)));
         }
-        let stubs = &self.engine().config.stubs;
-        try_join_all(
-            stubs
-                .iter()
-                .map(|stub| self.stub(&stub.kind, &*stub.response)),
-        )
-        .await?;
         Ok(())
     }
 

@@ -196,7 +196,7 @@ impl SessionPool {
         loop {
             let opened = engine.open(slot, wish).await?;
             let was_spare = opened.spare;
-            let session = Session::new(self.shared.clone(), opened);
+            let mut session = Session::new(self.shared.clone(), opened);
             if !was_spare || spares::answers(&session).await {
                 session.send_settings().await?;
                 if engine.config.of_a_server {

@@ -43,11 +43,6 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(pool: Arc<PoolShared>, opened: Opened) -> Self {
-        let config = &pool.engine.config;
-        let clipboard = config.private_clipboard.then(|| {
-            let stubbed = config.stubs.iter().map(|stub| stub.kind.clone());
-            Box::new(Mutex::new(Clipboard::new(stubbed)))
-        });
         Self {
             id: opened.id,
             renderer: opened.renderer,
@@ -55,7 +50,7 @@ impl Session {
             pool,
             // 0 is the id of what the pool itself asks of the renderer.
             next_request: AtomicU64::new(1),
-            clipboard,
+            clipboard: None,
         }
     }
 

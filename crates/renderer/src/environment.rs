@@ -60,10 +60,10 @@ const DESKTOP: [&str; 6] = [
     "AT_SPI_BUS_ADDRESS",
 ];
 
-/// A runtime directory that does not exist. D-Bus looks for the session's bus in the runtime
+/// A runtime directory in which nothing can be. D-Bus looks for the session's bus in the runtime
 /// directory if no variable names it, and in `/run/user/UID` if that is not set either: only a
 /// directory without a bus keeps it from finding one.
-const NO_RUNTIME_DIRECTORY: &str = "/nonexistent";
+const NO_RUNTIME_DIRECTORY: &str = "/dev/null";
 
 /// The environment a renderer is started with: the allowed part of its host's, and what the
 /// caller added. A CI job's secrets are in neither.
@@ -226,7 +226,7 @@ mod tests {
             .iter()
             .filter(|(name, _)| *name == "XDG_RUNTIME_DIR");
         let (_, directory) = directories.next().unwrap();
-        assert!(!std::path::Path::new(directory).exists());
+        assert!(!std::path::Path::new(directory).is_dir());
         // Everything else is still there.
         assert!(environment.iter().any(|(name, _)| name == "PATH"));
     }

@@ -10,6 +10,8 @@ mod closing;
 mod company;
 mod crash;
 mod cut;
+mod doubled;
+mod effects;
 mod events;
 mod failure;
 mod flood;

@@ -5,6 +5,7 @@
 
 mod clients;
 mod connect;
+mod effects;
 mod harm;
 mod modes;
 mod sessions;

@@ -6,6 +6,7 @@ mod closing;
 mod crowd;
 mod display;
 mod displays;
+mod effects;
 mod flood;
 mod focus;
 mod hung;
