@@ -88,6 +88,9 @@ pub struct BridgeConfig {
     pub transport: String,
     /// How many sessions the client may have at once, at least 1.
     pub max_sessions: usize,
+    /// The mode of the pool for a client whose settings name none; that of the default pool
+    /// unless told otherwise.
+    pub mode: Option<String>,
     /// How long the client may hear nothing, before it is sent something that means nothing:
     /// the SDKs give up a renderer that is silent for 30 s.
     pub keep_alive: Duration,
@@ -104,6 +107,7 @@ impl Default for BridgeConfig {
         Self {
             transport: "pool".to_owned(),
             max_sessions: 256,
+            mode: None,
             keep_alive: Duration::from_secs(20),
             admission: None,
             handshake_memory: None,

@@ -154,7 +154,10 @@ impl Bridge {
         self.version = version;
         self.phase = Phase::Hello;
         match shown.pool_mode {
-            None => self.begin_to_serve(),
+            None => match self.config.mode.clone() {
+                Some(mode) => self.choose(mode),
+                None => self.begin_to_serve(),
+            },
             Some(mode) => match mode {
                 Some(mode) if mode.len() <= MODE => self.choose(mode),
                 _ => self.end_with("`pool_mode` in the settings is not the name of a mode"),
