@@ -89,7 +89,7 @@ impl Session {
             .with_session(self.id)
             .with_hint(
                 "effects are clipboard_read, clipboard_write, notification, file_open and their \
-                 like: see `docs/protocol.md` of the renderer's repository",
+                 like",
             ))
     }
 

@@ -71,29 +71,12 @@
 //! | `testing` | the module `testing`: a renderer in memory, and suites for transports, modes and connectors |
 //!
 //! Features decide what is compiled in, never what runs: to choose what is not compiled in is
-//! an error that names the feature. With no features at all a pool runs with a [`Mode`], a
+//! an error that names the feature and what there is. (The default format is MessagePack, or
+//! JSON where that is the only one there is.) With no features at all a pool runs with a [`Mode`], a
 //! [`Transport`] and a [`Connector`] of one's own: see [`Builder::custom_mode`],
 //! [`Builder::transport`], [`Builder::connector`].
 //!
-//! # Requests and their replies
-//!
-//! As plushie-renderer 0.7.1 has them. Everything else has no reply, and goes out with
-//! [`Session::send`]. The protocol itself is described in `docs/protocol.md` of the renderer's
-//! repository, plushie-ui/plushie-rust.
-//!
-//! | request | reply | notes |
-//! |---|---|---|
-//! | `{"type": "query", "target": "find", "selector": {"by": "id", "value": "label"}}` | `query_response` | `data` is the node, or null; with `"target": "tree", "selector": {}` it is the whole tree |
-//! | `{"type": "tree_hash", "name": "start"}` | `tree_hash_response` | `hash` |
-//! | `{"type": "screenshot", "name": "start", "width": 400, "height": 300}` | `screenshot_response` | `width`, `height`, `hash`, and the pixels in `rgba`, see below; in mock the sizes are 0 and there is no `rgba`. A window ignores the size, shows the last frame drawn, and does not answer before it is open: wait for the event `window_opened` of a subscription to `on_window_open` |
-//! | `{"type": "interact", "action": "click", "selector": {"by": "id", "value": "button"}}` | `interact_response` | `events`, which are empty, or hold a `diagnostic`, if nothing matched: that is no error. Some interacts take steps, see [`Session::send_interact`] |
-//! | `effect` | `effect_response` | |
-//! | `register_effect_stub`, `unregister_effect_stub` | `effect_stub_register_ack`, `effect_stub_unregister_ack` | matched by `kind` |
-//! | `system_query`, some `widget_op`s | `op_query_response` | matched by `tag` |
-//!
-//! A message the renderer cannot read, for want of a field, say, it drops without a word: a
-//! request then ends by its timeout, and of a message sent with `send` nothing is ever heard.
-//!
+#![doc = include_str!("../docs/protocol.md")]
 //! # Binary data
 //!
 //! A field of type [`Binary`] goes out as `bin` in MessagePack and as base64 in JSON, and comes

@@ -4,8 +4,8 @@
 
 mod allocated;
 mod cbor;
+mod connectors;
 mod keyed;
-mod renderer;
 mod round_robin;
 
 use std::collections::BTreeMap;
@@ -14,16 +14,23 @@ use cbor::Cbor;
 use futures::future::join_all;
 use keyed::ByKey;
 use plushie_pool::blocking::Wait;
-use plushie_pool::{ErrorKind, SessionEvent, SessionPool};
-use plushie_pool_core::conformance;
-use renderer::InMemory;
+use plushie_pool::testing::{FakeRenderer, Hostile, mode, transport_with};
+use plushie_pool::{ErrorKind, RendererMode, SessionEvent, SessionPool};
 use round_robin::RoundRobin;
 use serde_json::{Value, json};
+
+/// Renderers that answer a query with their number.
+fn numbered() -> FakeRenderer {
+    FakeRenderer::new(Cbor).answering(|heard| {
+        let answer = || json!({"type": "query_response", "data": heard.renderer});
+        (heard.message["type"] == "query").then(|| vec![answer()])
+    })
+}
 
 #[test]
 fn the_wire_format_is_right() {
     let allocated = || allocated::by_this_thread();
-    let mut hostile = conformance::Hostile::new()
+    let mut hostile = Hostile::new()
         .allocated(&allocated)
         .output(b"\0\0\0\0")
         .output(b"\xff\xff\xff\xff");
@@ -36,20 +43,19 @@ fn the_wire_format_is_right() {
                 .payload([b"\xa2dtypeaxad", &huge[..]].concat());
         }
     }
-    conformance::transport_with(&Cbor, &hostile);
+    transport_with(&Cbor, &hostile);
 }
 
 #[test]
 fn the_mode_is_right() {
-    conformance::mode(&mut RoundRobin::over(4));
-    conformance::mode(&mut ByKey::default());
+    mode(&mut RoundRobin::over(4));
+    mode(&mut ByKey::default());
 }
 
 #[tokio::test]
 async fn a_mode_sees_what_a_session_was_asked_for_with() {
-    let (renderers, _) = InMemory::new();
     let pool = SessionPool::builder()
-        .connector(renderers)
+        .connector(numbered())
         .transport(Cbor)
         .custom_mode(ByKey::default())
         .start()
@@ -91,9 +97,8 @@ fn a_key_is_given_without_async_as_well() {
 
 #[tokio::test]
 async fn a_pool_works_with_all_three() {
-    let (renderers, _) = InMemory::new();
     let pool = SessionPool::builder()
-        .connector(renderers)
+        .connector(numbered())
         .transport(Cbor)
         .custom_mode(RoundRobin::over(4))
         .max_sessions(8)
@@ -115,7 +120,7 @@ async fn a_pool_works_with_all_three() {
     let status = pool.status();
     assert_eq!((&*status.mode, &*status.format), ("round robin", "cbor"));
     assert_eq!((status.launches, status.renderers.len()), (4, 4));
-    assert_eq!(status.renderers[0].origin, "in memory");
+    assert_eq!(status.renderers[0].origin, "a renderer in memory");
     assert_eq!(status.renderers[0].pid, None);
     for session in sessions {
         session.unregister().await.unwrap();
@@ -126,9 +131,9 @@ async fn a_pool_works_with_all_three() {
 
 #[tokio::test]
 async fn a_renderer_that_goes_takes_only_its_own_sessions_along() {
-    let (renderers, switches) = InMemory::new();
+    let renderers = numbered();
     let pool = SessionPool::builder()
-        .connector(renderers)
+        .connector(renderers.clone())
         .transport(Cbor)
         .custom_mode(RoundRobin::over(2))
         .start()
@@ -143,7 +148,7 @@ async fn a_renderer_that_goes_takes_only_its_own_sessions_along() {
         session.request(&hash, "tree_hash_response").await.unwrap();
     }
     // The first session went to the first renderer.
-    switches.lock().unwrap().remove(0).abort();
+    renderers.kill(0);
     let event = goes.next_event().await;
     assert!(
         matches!(event, Some(SessionEvent::RendererExited(_))),
@@ -156,4 +161,87 @@ async fn a_renderer_that_goes_takes_only_its_own_sessions_along() {
     let next = pool.register().await.unwrap();
     next.request(&hash, "tree_hash_response").await.unwrap();
     assert_eq!(pool.status().deaths, 1);
+}
+
+#[tokio::test]
+async fn a_renderer_in_memory_is_driven_like_any_other() {
+    let renderers = FakeRenderer::new(Cbor);
+    let pool = SessionPool::builder()
+        .connector(renderers.clone())
+        .transport(Cbor)
+        .start()
+        .await
+        .unwrap();
+    let session = pool.register().await.unwrap();
+    let button =
+        json!({"id": "save", "type": "button", "props": {"label": "Save"}, "children": []});
+    let tree = json!({"id": "main", "type": "window", "props": {}, "children": [button]});
+    let ask = async |message: Value, reply: &str| -> Value {
+        let reply = session.request(&message, reply).await.unwrap();
+        reply.decode().unwrap()
+    };
+    session
+        .send(&json!({"type": "snapshot", "tree": tree}))
+        .await
+        .unwrap();
+
+    let selector = json!({"by": "id", "value": "save"});
+    let query = json!({"type": "query", "target": "find", "selector": selector});
+    assert_eq!(ask(query, "query_response").await["data"], button);
+    let click = json!({"type": "interact", "action": "click", "selector": selector});
+    let clicked = ask(click, "interact_response").await;
+    assert_eq!(clicked["events"][0]["family"], "click");
+    assert_eq!(clicked["events"][0]["id"], "save");
+    let hash = json!({"type": "tree_hash", "name": "x"});
+    assert_ne!(ask(hash, "tree_hash_response").await["hash"], "");
+    let stub = json!({"type": "register_effect_stub", "kind": "clipboard_read", "response": 7});
+    ask(stub, "effect_stub_register_ack").await;
+    let effect = json!({"type": "effect", "kind": "clipboard_read", "payload": {}});
+    assert_eq!(ask(effect, "effect_response").await["result"], 7);
+
+    // Another session has nothing of that.
+    let other = pool.register().await.unwrap();
+    let whole = json!({"type": "query", "target": "tree", "selector": {}});
+    let reply = other.request(&whole, "query_response").await.unwrap();
+    assert_eq!(reply.decode::<Value>().unwrap()["data"], Value::Null);
+
+    let name = session.id().to_string();
+    renderers.say(
+        0,
+        json!({"type": "event", "session": name, "family": "tick", "id": "timer"}),
+    );
+    let event = session.next_event().await;
+    let Some(SessionEvent::Event(event)) = event else {
+        panic!("{event:?}");
+    };
+    assert_eq!((event.family(), event.id()), (Some("tick"), Some("timer")));
+    assert_eq!(renderers.launches().len(), 1);
+    pool.shutdown().await.unwrap();
+    assert_eq!(renderers.running(), 0);
+}
+
+#[tokio::test]
+async fn a_renderer_in_memory_may_be_one_of_a_single_session() {
+    let renderers = FakeRenderer::new(Cbor).single_session();
+    let pool = SessionPool::builder()
+        .connector(renderers.clone())
+        .transport(Cbor)
+        .mode(RendererMode::Windowed)
+        .start()
+        .await
+        .unwrap();
+    let sessions = [
+        pool.register().await.unwrap(),
+        pool.register().await.unwrap(),
+    ];
+    assert_eq!(renderers.running(), 2);
+    let hash = json!({"type": "tree_hash", "name": "x"});
+    for session in sessions {
+        let reply = session.request(&hash, "tree_hash_response").await.unwrap();
+        let reply: Value = reply.decode().unwrap();
+        assert_eq!(reply["session"], session.id().to_string());
+        session.unregister().await.unwrap();
+    }
+    pool.shutdown().await.unwrap();
+    assert_eq!(renderers.running(), 0);
 }
