@@ -162,8 +162,7 @@ impl Attack<'_> {
             for first in 0..=u8::MAX {
                 let announced = [first, 0xff, 0xff, 0xff, 0xff];
                 self.try_payload(&[before, &announced, after].concat());
-                self.try_payload(&[before, &announced].concat());
-                self.try_payload(&[before, &announced, &[0xff; 4], after].concat());
+                self.try_payload(&[before, &announced, &[0xff; 4]].concat());
             }
         }
     }
