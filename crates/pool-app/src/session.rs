@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ use futures::future::{BoxFuture, Shared};
 use plushie::App;
 use plushie::ConnectOpts;
 use plushie_pool::{Error, ErrorKind, Message, SessionControl, SessionIo, SessionPool};
+use plushie_pool_renderer::PrivateDirectory;
 use serde::Serialize;
-use tempfile::TempDir;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,9 +50,8 @@ impl AppSession {
     pub async fn start<A: App>(pool: &SessionPool) -> Result<Self, Error> {
         let (stream, control) = pool.register().await?.into_io();
         let (settles, asked) = mpsc::unbounded_channel();
-        let ended = run::<A>(stream, asked).map_err(|error| {
-            Error::new(ErrorKind::Launch, error.to_string()).about("an app under test")
-        })?;
+        let (listener, directory) = socket()?;
+        let ended = run::<A>(listener, directory, stream, asked).map_err(failed)?;
         let app = Self {
             control,
             settles,
@@ -164,17 +164,38 @@ impl fmt::Debug for AppSession {
     }
 }
 
+fn failed(error: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Launch, error.to_string()).about("an app under test")
+}
+
+/// Of the names of directories.
+const PREFIX: &str = "plushie-app-";
+
+const SOCKET: &str = "renderer";
+
+/// A socket that no other user can connect to.
+fn socket() -> Result<(UnixListener, PrivateDirectory), Error> {
+    let made = PrivateDirectory::filled(PREFIX, |directory| {
+        let listener = UnixListener::bind(directory.join(SOCKET))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    let (directory, listener) = made.map_err(failed)?;
+    // What earlier test processes left when they were killed.
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(|| directory.sweep(PREFIX, &[SOCKET]));
+    Ok((listener, directory))
+}
+
 /// Starts the app on a thread of its own, and what connects it to its session on another; what
 /// becomes of the app.
 fn run<A: App>(
+    listener: UnixListener,
+    directory: PrivateDirectory,
     stream: SessionIo,
     settles: mpsc::UnboundedReceiver<Settle>,
 ) -> io::Result<Shared<BoxFuture<'static, Result<(), Error>>>> {
-    // Nobody else gets into the directory.
-    let directory = tempfile::Builder::new().prefix("plushie-app-").tempdir()?;
-    let path = directory.path().join("renderer");
-    let listener = UnixListener::bind(&path)?;
-    listener.set_nonblocking(true)?;
+    let path = directory.path().join(SOCKET);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -214,7 +235,7 @@ fn run<A: App>(
 
 async fn carry(
     listener: UnixListener,
-    directory: TempDir,
+    directory: PrivateDirectory,
     stream: SessionIo,
     settles: mpsc::UnboundedReceiver<Settle>,
 ) -> io::Result<()> {

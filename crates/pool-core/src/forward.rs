@@ -28,6 +28,7 @@ pub struct Forwarded<'a> {
     owner: Option<&'a str>,
     instead: &'a [(&'a str, &'a str)],
     in_settings: &'a [(&'a str, &'a str)],
+    not_in_settings: &'a [&'a str],
 }
 
 /// The keys of what a client says to a server only: the token, or the SHA-256 of it, and the mode
@@ -46,6 +47,7 @@ impl<'a> Forwarded<'a> {
             owner: None,
             instead: &[],
             in_settings: &[],
+            not_in_settings: &[],
         }
     }
 
@@ -90,6 +92,13 @@ impl<'a> Forwarded<'a> {
     #[must_use]
     pub fn with_in_settings(mut self, entries: &'a [(&'a str, &'a str)]) -> Self {
         self.in_settings = entries;
+        self
+    }
+
+    /// Leaves these keys out of the map under `settings` at the top.
+    #[must_use]
+    pub fn without_in_settings(mut self, keys: &'a [&'a str]) -> Self {
+        self.not_in_settings = keys;
         self
     }
 }
@@ -170,7 +179,18 @@ impl<'a> Level<'a> {
     }
 
     fn keeps_its_size(self) -> bool {
-        self.place != Place::Top && self.message.keeps_credentials && self.added().is_empty()
+        self.place != Place::Top
+            && self.message.keeps_credentials
+            && self.added().is_empty()
+            && self.removed().is_empty()
+    }
+
+    /// What a map here loses.
+    fn removed(self) -> &'a [&'a str] {
+        match self.place {
+            Place::Settings => self.message.not_in_settings,
+            _ => &[],
+        }
     }
 
     /// What a map here gets besides its own entries.
@@ -185,7 +205,8 @@ impl<'a> Level<'a> {
         if !self.message.keeps_credentials && CREDENTIALS.contains(&key) {
             return Entry::LeftOut;
         }
-        if self.added().iter().any(|(added, _)| *added == key) {
+        let is_added = self.added().iter().any(|(added, _)| *added == key);
+        if is_added || self.removed().contains(&key) {
             return Entry::LeftOut;
         }
         match (self.place, key, self.message.owner) {

@@ -399,7 +399,8 @@ impl Builder {
     /// | `PLUSHIE_TEST_MAX_SESSIONS` | [`max_sessions`](Self::max_sessions) |
     /// | `PLUSHIE_TEST_TIMEOUT` | multiplies all timeouts set so far |
     ///
-    /// A variable that is set but makes no sense is an error when the pool is started.
+    /// An empty variable counts as unset. One that makes no sense is an error when the pool is
+    /// started.
     pub fn with_env(self) -> Self {
         self.with_vars(|name| env::var_os(name))
     }
@@ -414,6 +415,7 @@ impl Builder {
     fn take_vars(&mut self, var: impl Fn(&str) -> Option<OsString>) -> Result<(), Error> {
         let text = |name: &str| {
             var(name)
+                .filter(|value| !value.is_empty())
                 .map(|value| {
                     value
                         .into_string()

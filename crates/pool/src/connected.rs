@@ -1,12 +1,12 @@
 //! Pools whose sessions are those of a server.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::{env, fmt};
 
 use plushie_pool_core::{
     Close, Error, ErrorKind, Mode, Phase, Placement, RendererView, decode_payload,
 };
-use plushie_pool_renderer::{Address, Credential};
+use plushie_pool_renderer::{Address, Credential, variable};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -28,12 +28,15 @@ impl SessionPool {
     /// A pool whose sessions are those of a server: of `plushie-pool serve` or `plushie-pool
     /// run`. The address is a `PLUSHIE_SOCKET`: `/path/to/socket`, `:4567`, `127.0.0.1:4567`.
     ///
+    /// The token is the server's `PLUSHIE_TOKEN`; white space around it does not count, and only
+    /// its SHA-256 is sent.
+    ///
     /// [`register`](Self::register) waits until the server has a session free.
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) for an address that is none, or if no wire format is
-    /// compiled in; [`Launch`](ErrorKind::Launch) if nobody listens there;
+    /// [`Config`](ErrorKind::Config) for an address that is none, a token that is blank, or if no
+    /// wire format is compiled in; [`Launch`](ErrorKind::Launch) if nobody listens there;
     /// [`Handshake`](ErrorKind::Handshake) with what the server says, as of a wrong token.
     ///
     /// # Cancel safety
@@ -43,8 +46,10 @@ impl SessionPool {
         address: &str,
         token: impl Into<Option<&'t str>>,
     ) -> Result<Self, Error> {
+        let token = token.into();
+        let named = token.map(|token| Credential::of(token, "what `connect` was given"));
         let address: Address = address.parse()?;
-        let connector = address.connector(token.into().map(Credential::new))?;
+        let connector = address.connector(named.transpose()?)?;
         let builder = Self::builder().of_a_server(connector, Connected)?;
         builder.with_timeouts_of_env().start().await
     }
@@ -108,7 +113,7 @@ impl Builder {
             return Ok(shared.pool.clone());
         }
         let renderer = self.asked_renderer().map(PathBuf::from);
-        let pool = match var("PLUSHIE_SOCKET")? {
+        let pool = match variable("PLUSHIE_SOCKET")? {
             Some(address) => self.of_server_at(&address).await?,
             None => self.start().await?,
         };
@@ -140,9 +145,8 @@ impl Builder {
     }
 
     async fn of_server_at(self, address: &str) -> Result<SessionPool, Error> {
-        let token = var("PLUSHIE_TOKEN")?;
         let address: Address = address.parse()?;
-        let connector = address.connector(token.map(Credential::new))?;
+        let connector = address.connector(Credential::from_env()?)?;
         let own = self.of_its_renderer(Probed);
         let path = self.asked_renderer().map(PathBuf::from);
         let pool = self.of_a_server(connector, Connected)?.start().await;
@@ -251,19 +255,6 @@ impl Mode for Probed {
 
     fn launch_args(&self, _: usize) -> Vec<String> {
         ["--mock", "--max-sessions", "2"].map(str::to_owned).into()
-    }
-}
-
-fn var(name: &str) -> Result<Option<String>, Error> {
-    match env::var(name) {
-        Ok(value) if value.is_empty() => Ok(None),
-        Ok(value) => Ok(Some(value)),
-        Err(env::VarError::NotPresent) => Ok(None),
-        // Not what it is: it may be the token.
-        Err(env::VarError::NotUnicode(_)) => Err(Error::new(
-            ErrorKind::Config,
-            format!("{name}: is not UTF-8"),
-        )),
     }
 }
 

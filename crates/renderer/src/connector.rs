@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use plushie_pool_core::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Process, Reader};
+use crate::{Credential, Process, Reader};
 
 /// Makes renderers reachable: by starting one, by connecting to one that listens, or
 /// through pipes in memory.
@@ -132,30 +132,6 @@ impl fmt::Debug for Connection {
             .field("process", &self.process)
             .field("credential", &self.credential)
             .finish_non_exhaustive()
-    }
-}
-
-/// The token a listening renderer printed, without which it serves nobody. It goes into the
-/// settings as `token`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credential(Arc<str>);
-
-impl Credential {
-    /// A token as the renderer printed it.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into().into())
-    }
-
-    /// The token itself.
-    pub fn token(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Never shows the token: what is logged is read by more people than may connect.
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(..)")
     }
 }
 

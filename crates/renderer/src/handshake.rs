@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::{AppSettings, RendererConfig};
-use crate::connector::{Connection, Credential};
+use crate::connector::Connection;
+use crate::credential::Credential;
 use crate::input::Input;
 
 /// The version of the protocol this pool speaks.
@@ -103,7 +104,7 @@ struct Settings<'a> {
 struct Inner<'a> {
     protocol_version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
+    token_sha256: Option<String>,
     /// For a server, which takes it out before it passes the settings on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pool_mode: Option<&'a str>,
@@ -116,7 +117,7 @@ fn settings<'a>(config: &'a RendererConfig, credential: Option<&'a Credential>) 
         r#type: "settings",
         settings: Inner {
             protocol_version: PROTOCOL_VERSION,
-            token: credential.map(Credential::token),
+            token_sha256: credential.map(Credential::sha256),
             pool_mode: config.mode.as_deref(),
             app: config.settings.as_deref(),
         },

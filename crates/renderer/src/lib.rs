@@ -20,6 +20,7 @@
 mod child;
 mod config;
 mod connector;
+mod credential;
 mod discovery;
 mod display;
 mod environment;
@@ -30,6 +31,8 @@ mod lent;
 mod output;
 #[cfg(target_os = "linux")]
 mod parent_death;
+#[cfg(unix)]
+mod private;
 mod process;
 mod reader;
 mod renderer;
@@ -37,18 +40,23 @@ mod shared;
 mod socket;
 mod stderr;
 mod supervise;
+mod tcp;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod turns;
+mod variable;
 mod wait;
 
 pub use child::ChildProcess;
 pub use config::{AppSettings, RendererConfig};
-pub use connector::{Connection, Connector, Credential, Launch};
+pub use connector::{Connection, Connector, Launch};
+pub use credential::Credential;
 pub use discovery::Discovery;
 pub use display::{Display, Screen, ScreenProcess};
 pub use environment::Environment;
 pub use handshake::Hello;
+#[cfg(unix)]
+pub use private::{PrivateDirectory, is_abandoned};
 pub use process::{Grace, Process};
 pub use reader::Reader;
 pub use renderer::{End, Identity, Observer, Renderer};
@@ -56,4 +64,6 @@ pub use renderer::{End, Identity, Observer, Renderer};
 pub use socket::UnixSocket;
 pub use socket::{Address, Tcp};
 pub use stderr::StderrTail;
+pub use tcp::notice_loss;
+pub use variable::variable;
 pub use wait::{Completed, Completion};

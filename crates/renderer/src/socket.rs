@@ -5,12 +5,17 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
+#[cfg(unix)]
+use std::time::Instant;
 
 use async_trait::async_trait;
 use plushie_pool_core::{Error, ErrorKind};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
-use crate::{Connection, Connector, Credential, Launch};
+use crate::{Connection, Connector, Credential, Launch, notice_loss};
 
 /// Where a renderer listens, written as its `--listen` takes it.
 ///
@@ -154,6 +159,7 @@ impl Tcp {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         // Requests are small, and each is waited for.
         stream.set_nodelay(true)?;
+        notice_loss(&stream, Duration::ZERO);
         Ok(stream)
     }
 }
@@ -165,7 +171,8 @@ impl Connector for Tcp {
         Address::Tcp { host, port }.to_string()
     }
 
-    /// Connects, to each address that the name stands for in turn.
+    /// Connects, to each address that the name stands for in turn. A connection whose other end
+    /// is gone without a word, or takes nothing of what it is sent, ends within about 30 s.
     ///
     /// # Errors
     ///
@@ -210,7 +217,34 @@ impl UnixSocket {
         self.credential = Some(credential);
         self
     }
+
+    /// Waits while more clients connect than the other end accepts, but not without end.
+    async fn stream(&self) -> io::Result<UnixStream> {
+        let start = Instant::now();
+        loop {
+            match UnixStream::connect(&self.path).await {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < FULL =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let message = "its queue of connections is full: is it stopped?";
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+                }
+                connected => return connected,
+            }
+        }
+    }
 }
+
+/// How long a queue of connections may be full.
+#[cfg(unix)]
+const FULL: Duration = Duration::from_secs(5);
+
+/// How often it is tried again meanwhile.
+#[cfg(unix)]
+const AGAIN: Duration = Duration::from_millis(5);
 
 #[cfg(unix)]
 #[async_trait]
@@ -229,9 +263,7 @@ impl Connector for UnixSocket {
     ///
     /// Cancel safe: a connection that is half made is dropped.
     async fn connect(&self, _: &Launch) -> Result<Connection, Error> {
-        let stream = tokio::net::UnixStream::connect(&self.path)
-            .await
-            .map_err(|e| refused(self, &e))?;
+        let stream = self.stream().await.map_err(|e| refused(self, &e))?;
         let (reader, writer) = stream.into_split();
         Ok(with_optional(
             Connection::new(reader, writer),
