@@ -1,6 +1,5 @@
 //! `plushie-pool attach`: stands in for a renderer where a program insists on starting one.
 
-use std::env;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -9,7 +8,8 @@ use std::thread;
 
 use bytes::{Bytes, BytesMut};
 use plushie_pool::core::{Forwarded, Header};
-use plushie_pool::{Address, RendererMode, Transport};
+use plushie_pool::{Address, Credential, RendererMode, Transport};
+use plushie_pool_renderer::variable;
 
 use crate::failure::Failure;
 use crate::first_answer::{FirstAnswer, transport_of};
@@ -41,33 +41,37 @@ impl Attach {
     }
 
     fn attach(&self) -> Result<(), Failure> {
-        let address: Address = env::var("PLUSHIE_SOCKET")
-            .map_err(|_| Failure::Usage("PLUSHIE_SOCKET does not say where the server is"))?
+        let address: Address = variable("PLUSHIE_SOCKET")?
+            .ok_or(Failure::Usage(
+                "PLUSHIE_SOCKET does not say where the server is",
+            ))?
             .parse()?;
+        let credential = Credential::from_env()?;
         let failed = |error: io::Error| Failure::Server {
             address: address.to_string(),
             problem: error.to_string(),
         };
         let streams = streams::connect(&address, None).map_err(failed)?;
-        let token = env::var("PLUSHIE_TOKEN").ok();
-        let token = token.map(|token| ("token", token));
-        let mode = self.mode().map(|mode| ("pool_mode", mode.to_string()));
-        forward(streams, token.into_iter().chain(mode).collect()).map_err(failed)
+        let credential = credential.map(|credential| (SHOWN, credential.sha256()));
+        let mode = self.mode()?.map(|mode| ("pool_mode", mode.to_string()));
+        forward(streams, credential.into_iter().chain(mode).collect()).map_err(failed)
     }
 
     /// What a renderer with these arguments would do: one without `--mock` and `--headless` shows
     /// windows. None where there is nothing that speaks of a renderer at all.
-    fn mode(&self) -> Option<RendererMode> {
+    fn mode(&self) -> Result<Option<RendererMode>, Failure> {
         let has = |flag: &str| self.arguments.iter().any(|argument| argument == flag);
-        let stands_in = || env::var_os("PLUSHIE_TEST_BACKEND").is_some();
-        match () {
+        Ok(match () {
             () if has("--mock") => Some(RendererMode::Mock),
             () if has("--headless") => Some(RendererMode::Headless),
-            () if self.arguments.is_empty() && !stands_in() => None,
+            () if self.arguments.is_empty() && variable("PLUSHIE_TEST_BACKEND")?.is_none() => None,
             () => Some(RendererMode::Windowed),
-        }
+        })
     }
 }
+
+/// Under which key the server is shown the digest of its token.
+const SHOWN: &str = "token_sha256";
 
 /// What is added to the client's settings.
 type Additions = Vec<(&'static str, String)>;
@@ -132,6 +136,9 @@ fn with_settings(
         .iter()
         .map(|(key, text)| (*key, text.as_str()))
         .collect();
+    // What the client brings of its own was meant for the renderer that it believes to start.
+    let shows = entries.iter().any(|(key, _)| *key == SHOWN);
+    let replaced: &[_] = if shows { &["token"] } else { &[] };
     let session = transport.envelope(payload).ok()?.session;
     let header = Header {
         session: &session,
@@ -139,7 +146,8 @@ fn with_settings(
     };
     let message = Forwarded::new(transport, payload)
         .keeping_id()
-        .with_in_settings(&entries);
+        .with_in_settings(&entries)
+        .without_in_settings(replaced);
     transport.encode(header, &message).ok()
 }
 

@@ -53,6 +53,13 @@ pub(crate) enum Failure {
     #[error("cannot set up timers: {0}")]
     Runtime(io::Error),
 
+    #[error("cannot start a thread: {0}; is there a limit, as of `ulimit -u`?")]
+    Thread(io::Error),
+
+    #[cfg(unix)]
+    #[error("cannot start this command once more: {0}")]
+    Itself(io::Error),
+
     #[cfg(feature = "embedded-renderer")]
     #[error("cannot start this command as a renderer: {0}; name one with --renderer")]
     NoSelf(io::Error),
@@ -73,6 +80,14 @@ fn why_not(program: &OsString, source: &io::Error) -> String {
 }
 
 impl Failure {
+    /// The signal that asked this command to end.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        match self {
+            Self::Interrupted(signal) => Some(*signal),
+            _ => None,
+        }
+    }
+
     /// Says it on standard error; the exit code for it.
     pub(crate) fn report(&self) -> ExitCode {
         say(&format!("error: {self}"));

@@ -16,6 +16,8 @@ mod display_check;
 mod doctor;
 mod failure;
 mod first_answer;
+#[cfg(unix)]
+mod init;
 mod logging;
 mod passing;
 mod pool_options;
@@ -36,6 +38,8 @@ mod thread_limit;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+#[cfg(unix)]
+use failure::Failure;
 
 /// Cheap, isolated test sessions on the real plushie renderer
 #[derive(Debug, Parser)]
@@ -60,6 +64,10 @@ fn main() -> ExitCode {
     #[cfg(feature = "embedded-renderer")]
     if renderer::is_asked_for() {
         return renderer::run();
+    }
+    #[cfg(unix)]
+    if let Err(error) = signals::keep_exit_statuses() {
+        return Failure::Signals(error).report();
     }
     match Cli::parse().command {
         Command::Attach(attach) => attach.run(),

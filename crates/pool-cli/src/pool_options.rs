@@ -1,8 +1,7 @@
 //! The pools that several commands start, as the command line describes them.
 
-use std::env;
-
 use plushie_pool::{Builder, Error, ErrorKind, PoolSet, RendererMode, SessionPool};
+use plushie_pool_renderer::variable;
 use plushie_pool_server::ServerConfig;
 
 use crate::failure::Failure;
@@ -98,9 +97,9 @@ impl PoolOptions {
     }
 
     fn default_mode(&self, modes: &[RendererMode]) -> Result<RendererMode, Failure> {
-        let (mode, named_by) = match (self.renderer.mode, env::var_os("PLUSHIE_TEST_BACKEND")) {
+        let (mode, named_by) = match (self.renderer.mode, variable("PLUSHIE_TEST_BACKEND")?) {
             (Some(mode), _) => (mode, "--mode"),
-            (None, Some(name)) => (mode_named(&name.to_string_lossy())?, "PLUSHIE_TEST_BACKEND"),
+            (None, Some(name)) => (mode_named(&name)?, "PLUSHIE_TEST_BACKEND"),
             (None, None) => {
                 let usual = RendererMode::default();
                 let first = modes.first().copied().unwrap_or_default();

@@ -1,7 +1,5 @@
 //! `plushie-pool run`: a command with a pool around it.
 
-#[cfg(unix)]
-use std::env;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::{Command, ExitCode, ExitStatus};
@@ -20,10 +18,12 @@ use crate::pool_options::{ENVIRONMENT, PoolOptions};
 ///
 /// The command finds the pool by PLUSHIE_SOCKET and PLUSHIE_TOKEN, as the plushie SDKs and
 /// SessionPool::shared() do; PLUSHIE_TEST_BACKEND and PLUSHIE_TEST_MAX_SESSIONS tell it what the
-/// pool of --mode is. PLUSHIE_BINARY_PATH, unless it is set, leads whatever starts a renderer to
-/// the pool of the mode that the renderer is started in. Signals are passed on to it. At the end the pool is ended, a summary printed on
-/// standard error, and the command's exit code returned, or 128 and the number of the signal
-/// that ended it.
+/// pool of --mode is. PLUSHIE_BINARY_PATH, unless it names a renderer already, leads whatever
+/// starts a renderer to the pool of the mode that the renderer is started in. Signals are passed
+/// on to it. At the end the pool is ended, a summary printed on standard error, and the command's
+/// exit code returned, or 128 and the number of the signal that ended it. Where that was SIGINT,
+/// SIGTERM, SIGHUP or SIGQUIT this command ends by it itself. As the first process of a container
+/// it reaps what others leave behind.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ENVIRONMENT)]
 pub(crate) struct Run {
@@ -48,11 +48,27 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(&self) -> ExitCode {
-        let _logging = self.logging.begin();
-        match self.in_a_pool() {
-            Ok(status) => exit_code(status),
-            Err(failure) => failure.report(),
+        #[cfg(unix)]
+        if crate::init::is_needed() {
+            return crate::init::run().unwrap_or_else(|failure| failure.report());
         }
+        let logging = match self.logging.begin() {
+            Ok(logging) => logging,
+            Err(failure) => return failure.report(),
+        };
+        let (code, signal) = match self.in_a_pool() {
+            Ok(status) => (exit_code(status), signal(status)),
+            Err(failure) => (failure.report(), failure.signal()),
+        };
+        // All is cleared away, and all is said.
+        drop(logging);
+        #[cfg(unix)]
+        if let Some(signal) = signal {
+            crate::signals::end_by(signal);
+        }
+        #[cfg(not(unix))]
+        let _ = signal;
+        code
     }
 
     fn in_a_pool(&self) -> Result<ExitStatus, Failure> {
@@ -106,11 +122,7 @@ impl Run {
             .env("PLUSHIE_TEST_BACKEND", &status.mode)
             .env("PLUSHIE_TEST_MAX_SESSIONS", status.max_sessions.to_string());
         #[cfg(unix)]
-        let stand_in = crate::stand_in::StandIn::new(server, token, &status.mode)?;
-        #[cfg(unix)]
-        if env::var_os("PLUSHIE_BINARY_PATH").is_none() {
-            command.env("PLUSHIE_BINARY_PATH", stand_in.path());
-        }
+        let _stand_in = crate::stand_in::offer(&mut command, server, token, &status.mode);
         let failed = |source| Failure::Spawn {
             program: program.clone(),
             source,
@@ -122,17 +134,21 @@ impl Run {
 
 /// The child's exit code, or, as a shell has it, 128 and its signal.
 fn exit_code(status: ExitStatus) -> ExitCode {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    #[cfg(not(unix))]
-    let signal = None;
-    let code = match (status.code(), signal) {
+    let code = match (status.code(), signal(status)) {
         (Some(code), _) => code,
         (None, Some(signal)) => 128 + signal,
         (None, None) => 1,
     };
     // Windows has larger ones.
     ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// What ended the child.
+fn signal(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    return None;
 }
 
 fn summary(report: &Report, time: Duration) -> String {

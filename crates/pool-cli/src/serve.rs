@@ -1,17 +1,18 @@
 //! `plushie-pool serve`: a pool that whatever can connect to a renderer can use.
 
-use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{self, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::{Either, select};
-use plushie_pool::PoolSet;
+use plushie_pool::{Credential, PoolSet};
+use plushie_pool_renderer::variable;
 use plushie_pool_server::{Listen, Server, ServerConfig, Token};
 
 use crate::failure::Failure;
@@ -53,6 +54,11 @@ struct SocketOptions {
     #[arg(long, conflicts_with = "token_file")]
     no_token: bool,
 
+    /// Cut off clients that have sent nothing for so many seconds, with their sessions; more than a
+    /// request or a wait for a session takes [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    idle_timeout: Option<u32>,
+
     /// Where to answer for /metrics over HTTP, for Prometheus; port 0 is any that is free
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
@@ -67,8 +73,7 @@ Environment, where no option says otherwise:
 
 impl Serve {
     pub(crate) fn run(&self) -> ExitCode {
-        let _logging = self.logging.begin();
-        match self.serve() {
+        match self.logging.begin().and_then(|_logging| self.serve()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),
         }
@@ -100,6 +105,8 @@ impl Serve {
         let mut config = PoolOptions::server_config(&pools);
         config.token = token.clone();
         config.metrics = self.socket.metrics;
+        let idle = self.socket.idle_timeout;
+        config.idle_timeout = idle.map(|seconds| Duration::from_secs(seconds.into()));
         let served = serve_until(&pools, listen, config, token.as_ref(), wait);
         let stopped = block_on(pools.shutdown());
         served?;
@@ -153,19 +160,25 @@ impl SocketOptions {
             return Ok(None);
         }
         let given = match &self.token_file {
-            Some(path) => Some(fs::read_to_string(path).map_err(|source| Failure::Read {
-                path: path.clone(),
-                source,
-            })?),
-            None => env::var("PLUSHIE_TOKEN")
-                .ok()
-                .filter(|token| !token.is_empty()),
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|source| Failure::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+                let line = text.lines().next().unwrap_or_default();
+                let origin = format!("the first line of --token-file {}", path.display());
+                Credential::of(line, &origin)?;
+                Some(line.to_owned())
+            }
+            None => {
+                // As it is, and not without the white space around it: clients may show the
+                // SHA-256 of the same.
+                Credential::from_env()?;
+                variable("PLUSHIE_TOKEN")?
+            }
         };
         match (given, listen) {
-            (Some(given), _) => match given.lines().next().map(str::trim) {
-                Some(token) if !token.is_empty() => Ok(Some(Token::new(token))),
-                _ => Err(Failure::Usage("the first line of --token-file is empty")),
-            },
+            (Some(given), _) => Ok(Some(Token::new(given))),
             (None, Listen::Tcp(_)) => Ok(Some(Token::random()?)),
             (None, _) => Ok(None),
         }

@@ -1,15 +1,16 @@
 //! Signals that ask this command to end.
 
 #[cfg(unix)]
-pub(crate) use unix::{Asked, asked_to_end};
+pub(crate) use unix::{Asked, asked_to_end, end_by, keep_exit_statuses};
 
 #[cfg(unix)]
 mod unix {
     use std::fs;
     use std::io::{self, IsTerminal};
+    use std::sync::Arc;
 
-    use rustix::process::Signal;
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    use rustix::process::{Resource, Signal, getrlimit, setrlimit};
+    use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     use signal_hook::iterator::SignalsInfo;
     use signal_hook::iterator::exfiltrator::WithOrigin;
     use signal_hook::low_level::siginfo::Cause;
@@ -55,6 +56,34 @@ mod unix {
             .name("signals".to_owned())
             .spawn(listen)?;
         Ok(())
+    }
+
+    /// Has the system keep how children ended until they are waited for. It does not while
+    /// `SIGCHLD` is ignored, and a parent that ignores it hands that on.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let it.
+    pub(crate) fn keep_exit_statuses() -> io::Result<()> {
+        // Any handler will do, and children do not inherit it.
+        signal_hook::flag::register(SIGCHLD, Arc::default()).map(drop)
+    }
+
+    /// Ends this process by one of these signals, as a command without handlers would end: a
+    /// shell stops its script only then. Returns if that is not possible: for other signals, and
+    /// in the first process of a container, which the system does not end by its own signals.
+    pub(crate) fn end_by(number: i32) {
+        let is_known = SIGNALS.iter().any(|(known, _)| *known == number);
+        if !is_known || std::process::id() == 1 {
+            return;
+        }
+        // If a core was dumped, then of the command that was asked to end, and not of this one.
+        let mut cores = getrlimit(Resource::Core);
+        cores.current = Some(0);
+        // Without it there may be one core too many.
+        let _ = setrlimit(Resource::Core, cores);
+        // Where it fails the caller goes on to exit.
+        let _ = signal_hook::low_level::emulate_default_handler(number);
     }
 
     /// Whether a signal was ignored when this process was started, where the system tells.

@@ -1,12 +1,12 @@
 //! `plushie-pool status`: who has what of the pools that are served.
 
-use std::env;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use plushie_pool::Address;
+use plushie_pool::{Address, Credential};
+use plushie_pool_renderer::variable;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -50,16 +50,15 @@ impl Status {
     fn show(&self) -> Result<(), Failure> {
         let address = match &self.address {
             Some(address) => address.clone(),
-            None => match env::var("PLUSHIE_SOCKET") {
-                Ok(address) if !address.is_empty() => address.parse()?,
-                _ => {
-                    return Err(Failure::Usage(
-                        "which server? Give its address, or set PLUSHIE_SOCKET",
-                    ));
-                }
-            },
+            None => {
+                let address = variable("PLUSHIE_SOCKET")?.ok_or(Failure::Usage(
+                    "which server? Give its address, or set PLUSHIE_SOCKET",
+                ))?;
+                address.parse()?
+            }
         };
-        let mut connection = Connection::open(&address)?;
+        let credential = Credential::from_env()?;
+        let mut connection = Connection::open(&address, credential.as_ref())?;
         let mut before = None;
         loop {
             let status = connection.ask()?;
@@ -91,7 +90,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(address: &Address) -> Result<Self, Failure> {
+    fn open(address: &Address, credential: Option<&Credential>) -> Result<Self, Failure> {
         let failed = |source| Failure::Server {
             address: address.to_string(),
             problem: source,
@@ -108,8 +107,8 @@ impl Connection {
             writer,
         };
         let mut settings = json!({"protocol_version": 1});
-        if let Ok(token) = env::var("PLUSHIE_TOKEN") {
-            settings["token"] = token.into();
+        if let Some(credential) = credential {
+            settings["token_sha256"] = credential.sha256().into();
         }
         let hello = connection
             .say(&json!({"type": "settings", "session": "", "settings": settings}))

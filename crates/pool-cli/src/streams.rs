@@ -1,32 +1,90 @@
 //! Bytes to and from a served pool.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::os::{fd::OwnedFd, unix::net::UnixStream};
+#[cfg(unix)]
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use plushie_pool::Address;
+use plushie_pool_renderer::notice_loss;
+#[cfg(unix)]
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// What a server sends, and what it is sent.
 pub(crate) type Streams = (Box<dyn Read + Send>, Box<dyn Write + Send>);
 
-/// Connects. A read gives up after `patience`, or never.
+/// How long a server may take to accept a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connects, in a bounded time. A read or a write gives up after `patience`, or never.
 pub(crate) fn connect(address: &Address, patience: Option<Duration>) -> io::Result<Streams> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port))?;
+            let stream = tcp(host, *port)?;
             stream.set_read_timeout(patience)?;
+            stream.set_write_timeout(patience)?;
             stream.set_nodelay(true)?;
+            notice_loss(&stream, Duration::ZERO);
             Ok((Box::new(stream.try_clone()?), Box::new(stream)))
         }
         #[cfg(unix)]
         Address::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
+            let stream = unix(path)?;
             stream.set_read_timeout(patience)?;
+            stream.set_write_timeout(patience)?;
             Ok((Box::new(stream.try_clone()?), Box::new(stream)))
         }
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
     }
+}
+
+/// To each address that the name stands for in turn.
+fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let end = Instant::now() + PATIENCE;
+    let mut last = None;
+    for address in (host, port).to_socket_addrs()? {
+        // A timeout of nothing is an error of its own.
+        let left = end.saturating_duration_since(Instant::now());
+        match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => last = Some(busy()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::other("the name stands for no address")))
+}
+
+/// A blocking connect waits without end while the server's queue of connections is full.
+#[cfg(unix)]
+fn unix(path: &Path) -> io::Result<UnixStream> {
+    let address = SockAddr::unix(path)?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&address) {
+            Ok(()) => {
+                socket.set_nonblocking(false)?;
+                return Ok(OwnedFd::from(socket).into());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() >= end {
+                    return Err(busy());
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn busy() -> io::Error {
+    let message = format!(
+        "it accepts no connection for {PATIENCE:?}, and its queue of connections is full: is it stopped?"
+    );
+    io::Error::new(io::ErrorKind::TimedOut, message)
 }

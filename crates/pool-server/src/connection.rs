@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use plushie_pool::io::Bridge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::handshakes::Handshake;
 
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -26,31 +29,46 @@ pub(crate) struct Patience {
     pub(crate) handshake: Duration,
     /// To take some of what it is sent.
     pub(crate) stall: Duration,
+    /// To send something; none for as long as it likes.
+    pub(crate) idle: Option<Duration>,
 }
 
-/// Serves a client until either end ends it; why, if it was not the client's wish. Its sessions
-/// are given back by then.
+/// How a client's connection ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Why, if it was not the client's wish.
+    pub(crate) reason: Option<String>,
+    /// It had to make room for another, at once.
+    pub(crate) is_cut: bool,
+}
+
+/// Serves a client until either end ends it. Its sessions are given back by then.
 pub(crate) async fn serve<S>(
     stream: &mut S,
     mut bridge: Bridge,
     patience: Patience,
-) -> Option<String>
+    handshake: Handshake,
+) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let exchanged = {
+    let (exchanged, is_cut) = {
         let mut exchange = Exchange {
             stream,
             bridge: &mut bridge,
             patience,
+            admission: Admission::Handshake(handshake),
             handshake: pin!(sleep(patience.handshake)),
             stall: pin!(sleep(patience.stall)),
             stalled: false,
+            idle: pin!(sleep(patience.idle.unwrap_or_default())),
+            heard: Instant::now(),
             buffer: vec![0; CHUNK].into_boxed_slice(),
         };
-        poll_fn(|context| exchange.poll(context)).await
+        let exchanged = poll_fn(|context| exchange.poll(context)).await;
+        (exchanged, matches!(exchange.admission, Admission::Cut))
     };
-    match exchanged {
+    let reason = match exchanged {
         Ok(()) => bridge.reason().map(str::to_owned),
         Err(Broken::Stalled) => Some(format!(
             "it took nothing of what it was sent for {:?}",
@@ -61,7 +79,8 @@ where
             tracing::debug!(%error, "a client's connection broke");
             None
         }
-    }
+    };
+    Ended { reason, is_cut }
 }
 
 /// Lets the client read the last words: closing while it still sends could take them from it.
@@ -84,11 +103,24 @@ struct Exchange<'a, S> {
     stream: &'a mut S,
     bridge: &'a mut Bridge,
     patience: Patience,
+    admission: Admission,
     handshake: Pin<&'a mut Sleep>,
     stall: Pin<&'a mut Sleep>,
     /// It does not take what it is sent.
     stalled: bool,
+    idle: Pin<&'a mut Sleep>,
+    /// When it last sent something, if that matters.
+    heard: Instant,
     buffer: Box<[u8]>,
+}
+
+/// How far a client has come.
+enum Admission {
+    /// It has yet to say who it is, or waits for a place.
+    Handshake(Handshake),
+    Served(#[expect(dead_code, reason = "given back when dropped")] OwnedSemaphorePermit),
+    /// It had to make room for another.
+    Cut,
 }
 
 enum Broken {
@@ -98,11 +130,17 @@ enum Broken {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.bridge.awaits_settings() && self.handshake.as_mut().poll(context).is_ready() {
-            self.bridge.end_with("no settings were sent in time");
+        if self.bridge.awaits_settings() {
+            self.check_handshake(context);
+        } else {
+            self.check_idle(context);
         }
         loop {
             let is_over = self.bridge.poll(context).is_ready();
+            if !is_over && !self.has_place(context) {
+                // It is neither told hello nor read from.
+                return Poll::Pending;
+            }
             let mut moved = match self.write(context) {
                 Ok(moved) => moved,
                 Err(broken) => return Poll::Ready(Err(broken)),
@@ -117,6 +155,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
             if !moved {
                 return Poll::Pending;
             }
+        }
+    }
+
+    fn check_handshake(&mut self, context: &mut Context<'_>) {
+        if let Admission::Handshake(handshake) = &mut self.admission
+            && handshake.poll_cut(context).is_ready()
+        {
+            self.admission = Admission::Cut;
+            self.bridge
+                .end_with("no settings were sent before too many others connected");
+        } else if self.handshake.as_mut().poll(context).is_ready() {
+            self.bridge.end_with("no settings were sent in time");
+        }
+    }
+
+    /// Ends the connection of a client that has long sent nothing. What it is sent meanwhile does
+    /// not count, nor the time in which nothing is read from it.
+    fn check_idle(&mut self, context: &mut Context<'_>) {
+        let Some(limit) = self.patience.idle else {
+            return;
+        };
+        while self.idle.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            if !self.bridge.wants_input() {
+                self.heard = now;
+            }
+            if self.heard + limit <= now {
+                let message = format!("no message was sent for {limit:?}, the idle timeout");
+                return self.bridge.end_with(&message);
+            }
+            self.idle.as_mut().reset(self.heard + limit);
+        }
+    }
+
+    /// Whether the client may go on: it has yet to say who it is, or it has a place.
+    fn has_place(&mut self, context: &mut Context<'_>) -> bool {
+        let Admission::Handshake(handshake) = &mut self.admission else {
+            return true;
+        };
+        if self.bridge.awaits_settings() {
+            return true;
+        }
+        match handshake.poll_place(context) {
+            Poll::Ready(place) => {
+                self.admission = Admission::Served(place);
+                self.heard = Instant::now();
+                self.check_idle(context);
+                true
+            }
+            Poll::Pending => false,
         }
     }
 
@@ -158,7 +246,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
         }
         match buffer.filled() {
             [] => self.bridge.push_end(),
-            bytes => self.bridge.push(bytes),
+            bytes => {
+                if self.patience.idle.is_some() {
+                    self.heard = Instant::now();
+                }
+                self.bridge.push(bytes);
+            }
         }
         Ok(true)
     }

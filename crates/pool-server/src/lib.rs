@@ -22,8 +22,7 @@
 //! sessions are given back when it goes, however it goes, and it can harm nobody else.
 
 mod connection;
-#[cfg(unix)]
-mod leftovers;
+mod handshakes;
 mod listener;
 mod metrics;
 mod prometheus;
@@ -32,6 +31,7 @@ mod server;
 #[cfg(unix)]
 mod socket_file;
 mod stats;
+mod threads;
 mod token;
 
 pub use listener::Listen;

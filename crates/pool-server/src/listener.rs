@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use plushie_pool::{Error, ErrorKind};
+use plushie_pool_renderer::notice_loss;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -16,10 +18,13 @@ use crate::socket_file::SocketFile;
 /// Where a [`Server`](crate::Server) listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
-    /// A Unix socket in a directory of its own, where only this user may look. Removed in the
-    /// end.
+    /// A Unix socket in a directory of its own, where only this user may look. The directory is
+    /// in `XDG_RUNTIME_DIR`, the temporary directory or `/tmp`: the first where it can be made
+    /// and the socket's path is short enough. Removed in the end.
     Private,
-    /// A Unix socket at this path, to which only this user may connect. Removed in the end.
+    /// A Unix socket at this path, to which only this user may connect. A relative path is one
+    /// in the current directory. A socket that no process has any more is replaced. Removed in
+    /// the end.
     Unix(PathBuf),
     /// A TCP port; 0 takes one that is free.
     Tcp(SocketAddr),
@@ -29,7 +34,7 @@ pub enum Listen {
 #[derive(Debug)]
 pub(crate) enum Bound {
     #[cfg(unix)]
-    Unix(std::os::unix::net::UnixListener, SocketFile),
+    Unix(SocketFile, std::os::unix::net::UnixListener),
     Tcp(std::net::TcpListener, SocketAddr),
 }
 
@@ -37,8 +42,9 @@ pub(crate) enum Bound {
 pub(crate) enum Listener {
     #[cfg(unix)]
     Unix {
-        listener: tokio::net::UnixListener,
+        /// Dropped first, in this order.
         _file: SocketFile,
+        listener: tokio::net::UnixListener,
     },
     Tcp(TcpListener),
 }
@@ -49,12 +55,12 @@ impl Listen {
             #[cfg(unix)]
             Self::Private => {
                 let (listener, file) = SocketFile::private()?;
-                Ok(Bound::Unix(listener, file))
+                Ok(Bound::Unix(file, listener))
             }
             #[cfg(unix)]
             Self::Unix(path) => {
                 let (listener, file) = SocketFile::at(path)?;
-                Ok(Bound::Unix(listener, file))
+                Ok(Bound::Unix(file, listener))
             }
             #[cfg(not(unix))]
             Self::Private => Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))).bind(),
@@ -84,7 +90,7 @@ impl Bound {
     pub(crate) fn address(&self) -> String {
         match self {
             #[cfg(unix)]
-            Self::Unix(_, file) => file.path().display().to_string(),
+            Self::Unix(file, _) => file.path().display().to_string(),
             Self::Tcp(_, address) => address.to_string(),
         }
     }
@@ -102,7 +108,7 @@ impl Bound {
     pub(crate) fn into_listener(self) -> io::Result<Listener> {
         Ok(match self {
             #[cfg(unix)]
-            Self::Unix(listener, file) => Listener::Unix {
+            Self::Unix(file, listener) => Listener::Unix {
                 listener: tokio::net::UnixListener::from_std(listener)?,
                 _file: file,
             },
@@ -112,22 +118,46 @@ impl Bound {
 }
 
 impl Listener {
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
+    /// A client's connection, and its process or address.
+    pub(crate) async fn accept(&self) -> io::Result<(Accepted, String)> {
         match self {
             #[cfg(unix)]
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
                 let peer = peer.map_or_else(|| "unix".to_owned(), |pid| format!("pid {pid}"));
-                Ok((Stream::Unix(stream), peer))
+                Ok((Accepted::Unix(stream.into_std()?), peer))
             }
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Requests are small, and each is waited for.
                 stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), peer.to_string()))
+                Ok((Accepted::Tcp(stream.into_std()?), peer.to_string()))
             }
         }
+    }
+}
+
+/// A connection that belongs to no runtime.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+    Tcp(std::net::TcpStream),
+}
+
+impl Accepted {
+    /// To be called inside a runtime with I/O enabled, to which the connection belongs then. A
+    /// client that goes without a word is noticed within about this time, or 30 s.
+    pub(crate) fn into_stream(self, patience: Duration) -> io::Result<Stream> {
+        Ok(match self {
+            #[cfg(unix)]
+            Self::Unix(stream) => Stream::Unix(tokio::net::UnixStream::from_std(stream)?),
+            Self::Tcp(stream) => {
+                notice_loss(&stream, patience);
+                Stream::Tcp(TcpStream::from_std(stream)?)
+            }
+        })
     }
 }
 

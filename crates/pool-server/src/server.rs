@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use plushie_pool::io::{Admission, Bridge, BridgeConfig, HandshakeMemory};
 use plushie_pool::{Error, ErrorKind, PoolSet, SessionPool};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::connection::{self, Patience};
-use crate::listener::{Bound, Listen, Listener, Stream};
+use crate::handshakes::{Handshake, Handshakes};
+use crate::listener::{Accepted, Bound, Listen, Listener};
 use crate::metrics;
 use crate::report::{PoolReport, Report};
 use crate::stats::{Ledger, Page, Stats};
+use crate::threads::{self, Place, Worker};
 use crate::token::Token;
 
 /// How a [`Server`] treats its clients.
@@ -25,15 +27,25 @@ pub struct ServerConfig {
     /// What clients have to show; none lets in everybody who can connect, and is an error for an
     /// address that other machines can reach.
     pub token: Option<Token>,
-    /// How many clients may be connected at once; more wait to be accepted. 1,024 by default.
+    /// How many clients may be served at once; more wait until one of them goes. Clients that
+    /// have not sent their settings do not count. 1,024 by default.
     pub max_clients: usize,
+    /// How many clients may be connected that have not sent their settings, or wait to be served;
+    /// 256 by default. One more has the oldest cut off that has sent no settings for a second.
+    pub max_handshakes: usize,
     /// How many sessions a client may have at once, waiting ones included; 256 by default.
     pub max_sessions_per_client: usize,
     /// How long a client may take to say who it is; 30 s by default.
     pub handshake_timeout: Duration,
     /// How long a client may take nothing of what it is sent before it is cut off; 30 s by
-    /// default.
+    /// default. A client on another machine that is gone without a word is noticed within this
+    /// time, or 30 s if that is more.
     pub stall_timeout: Duration,
+    /// How long a client that is served may send nothing before it is cut off, with its sessions;
+    /// without end by default. Longer than a request or a wait for a session takes, in which
+    /// clients have nothing to say. What the server sends to keep the connection alive does not
+    /// count.
+    pub idle_timeout: Option<Duration>,
     /// How long a client may hear nothing, before it is sent something that means nothing; 20 s
     /// by default, as the SDKs give up a renderer that is silent for 30 s.
     pub keep_alive: Duration,
@@ -46,9 +58,11 @@ impl Default for ServerConfig {
         Self {
             token: None,
             max_clients: 1024,
+            max_handshakes: 256,
             max_sessions_per_client: 256,
             handshake_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
+            idle_timeout: None,
             keep_alive: Duration::from_secs(20),
             metrics: None,
         }
@@ -92,9 +106,6 @@ impl Desk {
 /// the longest first messages there are.
 const HANDSHAKE_MEMORY: usize = 128 * 1024 * 1024;
 
-/// How many threads serve clients.
-const THREADS: usize = 2;
-
 impl Server {
     /// Listens, and serves who connects, on threads of its own.
     ///
@@ -105,13 +116,17 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) if it cannot listen there, or other machines could connect
-    /// without a token.
+    /// [`Config`](ErrorKind::Config) if it cannot listen there, the token is blank, or other
+    /// machines could connect without one.
     pub fn start(
         pools: impl Into<PoolSet>,
         listen: Listen,
         config: ServerConfig,
     ) -> Result<Self, Error> {
+        if config.token.as_ref().is_some_and(Token::is_blank) {
+            return Err(Error::new(ErrorKind::Config, "the token is blank")
+                .with_hint("set one that is not, or none at all"));
+        }
         let bound = listen.bind()?;
         if config.token.is_none() && !bound.is_local() {
             let message = format!("{} can be reached by other machines", bound.address());
@@ -138,7 +153,7 @@ impl Server {
         let (ready, started) = mpsc::channel();
         let run = move || host.run(bound, told, &ready, &end);
         std::thread::Builder::new()
-            .name("plushie-server".to_owned())
+            .name(threads::NAME.to_owned())
             .spawn(run)
             .map_err(|error| failed(&error))?;
         started.recv().map_err(|error| failed(&error))??;
@@ -242,67 +257,77 @@ impl Host {
         ready: &mpsc::Sender<Result<(), Error>>,
         _end: &watch::Sender<()>,
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("plushie-server")
-            .enable_all()
-            .build();
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(ready.send(Err(failed(&error)))),
-        };
-        let entered = runtime.enter();
-        let listener = match bound.into_listener() {
-            Ok(listener) => listener,
-            Err(error) => return drop(ready.send(Err(failed(&error)))),
-        };
-        if let Some(scraped) = &self.scraped {
-            let listener = scraped
-                .try_clone()
-                .and_then(tokio::net::TcpListener::from_std);
-            match listener {
-                Ok(listener) => drop(runtime.spawn(metrics::serve(listener, self.desk.clone()))),
-                Err(error) => return drop(ready.send(Err(failed(&error)))),
+        let begun = threads::runtime().and_then(|runtime| {
+            let worker = Worker::start()?;
+            let entered = runtime.enter();
+            let listener = bound.into_listener()?;
+            if let Some(scraped) = &self.scraped {
+                let listener = tokio::net::TcpListener::from_std(scraped.try_clone()?)?;
+                runtime.spawn(metrics::serve(listener, self.desk.clone()));
             }
-        }
-        drop(entered);
-        // Whoever started it waits for this.
+            drop(entered);
+            Ok((runtime, worker, listener))
+        });
+        let (runtime, worker, listener) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return drop(ready.send(Err(failed(&error)))),
+        };
+        // The caller that started it waits for this.
         let _ = ready.send(Ok(()));
-        runtime.block_on(self.serve(&listener, closing));
+        let places = [worker.handle.clone(), runtime.handle().clone()].map(Place::new);
+        runtime.block_on(self.serve(&listener, &places, closing));
     }
 
-    async fn serve(self, listener: &Listener, mut closing: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(self.config.max_clients));
+    async fn serve(
+        self,
+        listener: &Listener,
+        places: &[Place],
+        mut closing: watch::Receiver<bool>,
+    ) {
         let mut clients = JoinSet::new();
-        loop {
-            let accepted = async {
-                let place = places.clone().acquire_owned().await;
-                (place, listener.accept().await)
-            };
-            tokio::select! {
-                (place, accepted) = accepted => match accepted {
-                    Ok((stream, peer)) => {
-                        let client = self.client(stream, peer);
-                        clients.spawn(async move {
-                            client.await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, most likely: others have to go first.
-                        tracing::warn!(%error, "a client cannot be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                },
-                Some(_) = clients.join_next() => {}
-                // Fails if the server was dropped, which means the same.
-                _ = closing.wait_for(|closing| *closing) => break,
-            }
+        tokio::select! {
+            () = self.accept(listener, places, &mut clients) => {}
+            // Fails if the server was dropped, which means the same.
+            _ = closing.wait_for(|closing| *closing) => {}
         }
         clients.shutdown().await;
     }
 
-    fn client(&self, stream: Stream, peer: String) -> impl Future<Output = ()> + use<> {
+    /// Never ends.
+    async fn accept(&self, listener: &Listener, places: &[Place], clients: &mut JoinSet<()>) {
+        let handshakes = Handshakes::new(self.config.max_handshakes, self.config.max_clients);
+        loop {
+            match listener.accept().await {
+                Ok((accepted, peer)) => {
+                    let handshake = handshakes.begin().await;
+                    let Some((place, presence)) = Place::least_used(places) else {
+                        return;
+                    };
+                    let client = self.client(accepted, peer, handshake, place);
+                    let client = async move {
+                        client.await;
+                        drop(presence);
+                    };
+                    clients.spawn_on(client, &place.handle);
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: others have to go first.
+                    tracing::warn!(%error, "a client cannot be accepted");
+                    handshakes.cut_oldest();
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            while clients.try_join_next().is_some() {}
+        }
+    }
+
+    fn client(
+        &self,
+        accepted: Accepted,
+        peer: String,
+        handshake: Handshake,
+        place: &Place,
+    ) -> impl Future<Output = ()> + use<> {
         let page = Arc::new(Page::new(self.desk.clone(), peer.clone()));
         let mut config = BridgeConfig::default();
         config.transport = "listen".to_owned();
@@ -316,15 +341,27 @@ impl Host {
         let patience = Patience {
             handshake: self.config.handshake_timeout,
             stall: self.config.stall_timeout,
+            idle: self.config.idle_timeout,
+        };
+        let stream = {
+            let _entered = place.handle.enter();
+            accepted.into_stream(patience.stall)
         };
         let desk = self.desk.clone();
         async move {
-            let mut stream = stream;
-            if let Some(reason) = connection::serve(&mut stream, bridge, patience).await {
+            let mut stream = match stream {
+                Ok(stream) => stream,
+                Err(error) => return tracing::warn!(%peer, %error, "a client cannot be served"),
+            };
+            let ended = connection::serve(&mut stream, bridge, patience, handshake).await;
+            // Before the client sees the end.
+            if let Some(reason) = ended.reason {
                 desk.ledger.rejected();
                 tracing::warn!(%peer, %reason, "cut off a client");
             }
-            connection::say_goodbye(&mut stream).await;
+            if !ended.is_cut {
+                connection::say_goodbye(&mut stream).await;
+            }
         }
     }
 }

@@ -1,77 +1,85 @@
-//! A Unix socket that nobody else on the machine can connect to.
+//! A Unix socket that no other user can connect to.
+//!
+//! It is bound under the name it has in the end, since that is the name the kernel knows it by:
+//! `systemd-tmpfiles` removes old sockets that it does not find in `/proc/net/unix`. No umask is
+//! needed for that, which would be the whole process's: a socket refuses connections until it
+//! listens, and its mode is set before.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{self, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use plushie_pool::{Error, ErrorKind};
-
-use crate::leftovers;
-use crate::token::random_hex;
+use plushie_pool_renderer::{PrivateDirectory, is_abandoned};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// A socket's place in the file system; removed when dropped.
+///
+/// Drop it before the socket that was bound there: while that is open no other server takes its
+/// place, and no other file gets its inode.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    directory: Option<PathBuf>,
-    /// Another server may have put a socket of its own in this one's place.
-    inode: Option<(u64, u64)>,
+    /// If another file has taken the place of this one, that stays.
+    inode: (u64, u64),
+    _directory: Option<PrivateDirectory>,
 }
 
-/// The name of the socket in a directory of its own.
-const PRIVATE: &str = "renderer.sock";
+/// Of the names of private directories.
+const PREFIX: &str = "plushie-pool-";
+
+/// The names of what there is in one: the socket, and what `plushie-pool run` puts beside it.
+const FILES: [&str; 2] = ["renderer.sock", "plushie-renderer"];
+
+/// How many clients may wait to be accepted, as the standard library has it.
+const BACKLOG: i32 = 128;
+
+/// How long another server in the same directory may take to bind its socket.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl SocketFile {
     /// A socket in a new directory of its own, where only this user may look.
     pub(crate) fn private() -> Result<(UnixListener, Self), Error> {
-        let base = base();
-        let directory = private_directory(&base).map_err(|error| failed(&base, &error))?;
-        leftovers::sweep(&base, &directory);
-        let (listener, mut file) = Self::inside(directory)?;
-        // One of this name has been listened at, which a sweep relies on.
-        let path = file.path.with_file_name(PRIVATE);
-        fs::rename(&file.path, &path).map_err(|error| failed(&path, &error))?;
-        file.path = path;
-        Ok((listener, file))
-    }
-
-    /// Under a name for the time being.
-    fn inside(directory: PathBuf) -> Result<(UnixListener, Self), Error> {
-        // Before anything can fail, so that the directory does not stay.
-        let mut file = Self {
-            path: directory.join("s"),
-            directory: Some(directory),
-            inode: None,
-        };
-        let listener = bind(&file.path)?;
-        file.inode = inode(&file.path);
-        Ok((listener, file))
-    }
-
-    /// A socket of this name, which may only be taken by one that nobody listens at.
-    pub(crate) fn at(path: &Path) -> Result<(UnixListener, Self), Error> {
-        check_unused(path)?;
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        // It takes its place when only this user can connect to it, not before.
-        let directory = private_directory(parent).map_err(|error| {
-            // Of the name that was asked for, and not of one inside.
-            if error.kind() == io::ErrorKind::NotFound {
-                failed(path, &"its directory does not exist")
-            } else {
-                failed(path, &error)
-            }
-        })?;
-        let (listener, moved) = Self::inside(directory)?;
-        fs::rename(&moved.path, path).map_err(|error| failed(path, &error))?;
+        let made = PrivateDirectory::filled(PREFIX, |directory| {
+            let path = directory.join(FILES[0]);
+            let (listener, inode) = bind(&path)?;
+            Ok((listener, inode, path))
+        });
+        let (directory, (listener, inode, path)) = made?;
+        directory.sweep(PREFIX, &FILES);
         let file = Self {
-            path: path.to_owned(),
-            directory: None,
-            inode: moved.inode,
+            path,
+            inode,
+            _directory: Some(directory),
+        };
+        Ok((listener, file))
+    }
+
+    /// A socket of this name. It takes the place of a socket that no process has any more, and of
+    /// nothing else.
+    pub(crate) fn at(path: &Path) -> Result<(UnixListener, Self), Error> {
+        let failed = |problem: &dyn std::fmt::Display| failed(path, problem);
+        // Clients may be elsewhere.
+        let path = path::absolute(path).map_err(|error| failed(&error))?;
+        if path.to_str().is_none_or(|path| path.contains('\n')) {
+            return Err(failed(&"the path is not one line of UTF-8"));
+        }
+        let parent = path.parent().unwrap_or(&path);
+        if !parent.is_dir() {
+            return Err(failed(&"its directory does not exist"));
+        }
+        // Released when this is done.
+        let _lock = lock(parent);
+        make_room(&path)?;
+        let (listener, inode) = bind(&path).map_err(|error| failed(&error))?;
+        let file = Self {
+            path,
+            inode,
+            _directory: None,
         };
         Ok((listener, file))
     }
@@ -81,65 +89,75 @@ impl SocketFile {
     }
 }
 
-/// Where this user's sockets lie, as a rule: not all that is temporary may be so long-winded
-/// that the name of a socket, 107 bytes at most, does not fit.
-fn base() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let usable = |path: &PathBuf| path.is_absolute() && path.is_dir();
-    runtime.filter(usable).unwrap_or_else(std::env::temp_dir)
-}
-
-fn private_directory(parent: &Path) -> io::Result<PathBuf> {
-    let random = random_hex().map_err(io::Error::other)?;
-    let directory = parent.join(format!("{}{}", leftovers::PREFIX, &random[..12]));
-    DirBuilder::new().mode(0o700).create(&directory)?;
-    Ok(directory)
-}
-
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::symlink_metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
-}
-
-fn bind(path: &Path) -> Result<UnixListener, Error> {
-    let bound = || {
-        let listener = UnixListener::bind(path)?;
+/// Binds a socket to which only this user can connect.
+fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+    // A longer path could be bound in parts of this function, and connected to in none.
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&address)?;
+    let ready = || {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        inode(path)
     };
-    bound().map_err(|error: io::Error| failed(path, &error))
+    match ready() {
+        Ok(inode) => Ok((std::os::fd::OwnedFd::from(socket).into(), inode)),
+        Err(error) => {
+            // The error says what went wrong first.
+            let _ = fs::remove_file(path);
+            Err(error)
+        }
+    }
 }
 
-fn check_unused(path: &Path) -> Result<(), Error> {
-    // A longer one could be made, and nobody could connect to it.
-    SocketAddr::from_pathname(path).map_err(|error| failed(path, &error))?;
+/// Keeps other servers from looking at a socket that is bound and does not listen yet, and from
+/// taking the place of the same abandoned one. Any process may lock a directory, so a lock that
+/// is held for long is not waited for, and a directory that cannot be locked does not have to be.
+fn lock(directory: &Path) -> Option<File> {
+    let opened = File::open(directory).ok()?;
+    let start = Instant::now();
+    loop {
+        match opened.try_lock() {
+            Ok(()) => return Some(opened),
+            Err(fs::TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Removes a socket of this name that no process has any more.
+fn make_room(path: &Path) -> Result<(), Error> {
     let problem = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(path, &error)),
         Ok(found) if !found.file_type().is_socket() => "there is a file that is no socket",
-        Ok(_) => match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(()),
-            _ => "somebody listens there already",
+        Ok(_) => match is_abandoned(path) {
+            Ok(true) => return fs::remove_file(path).map_err(|error| failed(path, &error)),
+            Ok(false) => "another process listens there already",
+            Err(error) => return Err(failed(path, &error)),
         },
     };
-    let message = format!("cannot listen at {}: {problem}", path.display());
-    Err(Error::new(ErrorKind::Config, message).with_hint("choose another path"))
+    Err(failed(path, &problem).with_hint("choose another path"))
 }
 
-fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    let message = format!("cannot listen at {}: {error}", path.display());
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+fn failed(path: &Path, problem: &dyn std::fmt::Display) -> Error {
+    let message = format!("cannot listen at {}: {problem}", path.display());
     Error::new(ErrorKind::Config, message)
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may have been removed by somebody else, which is as well.
-        if self.inode.is_none() || inode(&self.path) == self.inode {
+        if inode(&self.path).is_ok_and(|found| found == self.inode) {
+            // One that is gone by now is as good as removed.
             let _ = fs::remove_file(&self.path);
-        }
-        if let Some(directory) = &self.directory {
-            let _ = fs::remove_dir(directory);
         }
     }
 }

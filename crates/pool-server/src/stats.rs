@@ -27,7 +27,8 @@ pub struct Stats {
     pub sessions: usize,
     /// The most sessions that were open at once.
     pub most_sessions: usize,
-    /// Sessions that waited longer than 100 ms to be opened.
+    /// Sessions that waited longer than 100 ms to be opened, or wait now, or waited and were never
+    /// opened.
     pub waits: u64,
     /// Sessions that ended against their owner's wish, or could not be opened.
     pub failures: u64,
@@ -157,12 +158,12 @@ impl Ledger {
 
     /// The sessions of the pool in this mode.
     pub(crate) fn counts(&self, mode: &str) -> Counts {
-        self.book().pools.get(mode).copied().unwrap_or_default()
+        self.book().counts(mode)
     }
 
     pub(crate) fn stats(&self) -> Stats {
         let book = self.book();
-        let all = || book.pools.values();
+        let all = || book.pools.keys().map(|mode| book.counts(mode));
         Stats {
             clients: book
                 .clients
@@ -187,7 +188,24 @@ impl Ledger {
     }
 }
 
+impl Held {
+    /// It is not open, after more than a moment.
+    fn waits_long(&self) -> bool {
+        self.open.is_none() && self.since.elapsed() > A_WAIT
+    }
+}
+
 impl Book {
+    /// The sessions of the pool in this mode. Those that wait at this moment count as waits.
+    fn counts(&self, mode: &str) -> Counts {
+        let mut counts = self.pools.get(mode).copied().unwrap_or_default();
+        let clients = self.clients.values();
+        let clients = clients.filter(|client| client.mode.as_deref() == Some(mode));
+        let sessions = clients.flat_map(|client| client.sessions.values());
+        counts.waits += sessions.filter(|held| held.waits_long()).count() as u64;
+        counts
+    }
+
     /// A client, and what is counted of the pool it has.
     fn client(&mut self, id: u64) -> Option<(&mut Client, &mut Counts)> {
         let client = self.clients.get_mut(&id)?;
@@ -313,9 +331,9 @@ impl Gauge for Page {
             let Some((client, counts)) = book.client(id) else {
                 return;
             };
-            let held = client.sessions.remove(name);
-            if held.is_some_and(|held| held.open.is_some()) {
-                counts.open -= 1;
+            if let Some(held) = client.sessions.remove(name) {
+                counts.open -= usize::from(held.open.is_some());
+                counts.waits += u64::from(held.waits_long());
             }
             counts.failures += u64::from(error.is_some());
         });

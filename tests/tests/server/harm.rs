@@ -143,6 +143,33 @@ async fn garbage_ends_nobody_but_its_sender() {
     assert_eq!(shown(&mut other, "").await, "other");
 }
 
+/// As Ruby's `TCPAdapter` does in `format: :json`. The renderer says as much, and hangs up.
+#[tokio::test]
+async fn json_with_a_length_in_front_is_an_error_at_once() {
+    let server = served(pool()).await;
+    let settings = json!({"type": "settings", "session": "", "settings": {"protocol_version": 1}});
+    for json in [
+        format!("{settings}"),
+        format!("{settings}\n"),
+        format!(" {settings}"),
+    ] {
+        let mut client = connected(&server, Format::Msgpack).await;
+        let length = u32::try_from(json.len()).unwrap().to_be_bytes();
+        client.stream().write_all(&length).await.unwrap();
+        client.stream().write_all(json.as_bytes()).await.unwrap();
+        let error = within(client.hear()).await.unwrap();
+        assert_eq!(error["type"], "error", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("failed to decode initial settings: "),
+            "{message}"
+        );
+        assert!(message.contains("JSON with a length in front"), "{message}");
+        assert_eq!(within(client.hear()).await, None);
+    }
+    assert_eq!(server.stats().clients_rejected, 3);
+}
+
 #[tokio::test]
 async fn one_connection_has_so_many_sessions_and_no_more() {
     let mut config = ServerConfig::default();
@@ -170,7 +197,6 @@ async fn who_says_nothing_is_shown_the_door() {
     let mut half = connected(&server, Format::Json).await;
     half.stream().write_all(b"{\"type\":").await.unwrap();
     assert_eq!(within(silent.hear()).await, None);
-    // It had to wait for its place.
     let error = within(half.hear()).await.unwrap();
     assert_eq!(error["message"], "no settings were sent in time");
     // And so has whoever comes next.

@@ -10,6 +10,7 @@ mod harm;
 mod modes;
 mod sessions;
 mod shared;
+mod silent;
 mod support;
 mod taken;
 mod tap;

@@ -37,6 +37,10 @@ async fn who_cannot_show_the_token_is_told_in_the_renderers_words_and_gets_nothi
             "token mismatch: connection rejected",
         ),
         (
+            json!({"token": format!("{} {}", &TOKEN[..1], &TOKEN[1..])}),
+            "token mismatch: connection rejected",
+        ),
+        (
             json!({"token": &TOKEN[1..]}),
             "token mismatch: connection rejected",
         ),
@@ -72,7 +76,7 @@ async fn who_cannot_show_the_token_is_told_in_the_renderers_words_and_gets_nothi
     }
     assert_eq!(server.pool().status().counters, before);
     assert_eq!(server.stats().sessions_served, 0);
-    assert_eq!(server.stats().clients_rejected, 16);
+    assert_eq!(server.stats().clients_rejected, 18);
 }
 
 /// What the renderer says to those who listen to it directly.
@@ -174,7 +178,7 @@ async fn only_this_user_may_come_near_the_socket() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     let error = named().unwrap_err();
     assert!(
-        error.to_string().contains("somebody listens there"),
+        error.to_string().contains("another process listens there"),
         "{error}"
     );
     within(first.shutdown()).await;
@@ -185,6 +189,79 @@ async fn only_this_user_may_come_near_the_socket() {
     std::fs::write(&path, "").unwrap();
     let error = named().unwrap_err();
     assert!(error.to_string().contains("no socket"), "{error}");
+}
+
+/// Servers that start at the same time see each other's sockets before they listen.
+#[tokio::test]
+async fn one_server_gets_a_place_that_several_want() {
+    let pool = within(pool().start()).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("wanted.sock");
+    for _ in 0..20 {
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let barrier = std::sync::Barrier::new(8);
+        let started: Vec<_> = std::thread::scope(|scope| {
+            let start = || {
+                barrier.wait();
+                let config = ServerConfig::default();
+                Server::start(pool.clone(), Listen::Unix(path.clone()), config)
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+            ended.collect()
+        });
+        let (servers, errors): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
+        assert_eq!(servers.len(), 1, "{errors:?}");
+        let server = servers.into_iter().next().unwrap().unwrap();
+        admitted_with(&server, FORMATS[0], json!({})).await;
+        within(server.shutdown()).await;
+        assert!(!path.exists());
+    }
+}
+
+#[tokio::test]
+async fn a_pool_that_connects_shows_the_digest_and_not_the_token() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    for blank in ["", " "] {
+        let error = SessionPool::connect(":1", blank).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("`connect`"), "{error}");
+    }
+    let server = served_with(pool(), guarded()).await;
+    let padded = format!(" {TOKEN}\n");
+    let connected = within(SessionPool::connect(server.address(), &*padded))
+        .await
+        .unwrap();
+    within(connected.shutdown()).await.unwrap();
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let connecting = tokio::spawn(async move { SessionPool::connect(&address, TOKEN).await });
+    let (stream, _) = within(listener.accept()).await.unwrap();
+    let mut first = Vec::new();
+    // In either format it ends with the settings' last key, or goes on with what is read here.
+    let mut stream = BufReader::new(stream);
+    while !String::from_utf8_lossy(&first).contains(&sha256(TOKEN)) {
+        let read = within(stream.fill_buf()).await.unwrap().to_vec();
+        assert!(!read.is_empty(), "{}", String::from_utf8_lossy(&first));
+        stream.consume(read.len());
+        first.extend(read);
+    }
+    let first = String::from_utf8_lossy(&first).into_owned();
+    assert!(first.contains("token_sha256"), "{first}");
+    assert!(!first.contains(TOKEN), "{first}");
+    connecting.abort();
+}
+
+#[tokio::test]
+async fn a_server_with_a_blank_token_does_not_start() {
+    let pool = within(pool().start()).await.unwrap();
+    let mut config = ServerConfig::default();
+    config.token = Some(Token::new(" \n"));
+    let error = Server::start(pool, Listen::Private, config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("blank"), "{error}");
 }
 
 #[tokio::test]

@@ -5,9 +5,12 @@
 #![allow(clippy::unwrap_used)] // a check that cannot be made has failed
 
 mod modes;
+mod places;
 mod run;
 mod serve;
 mod support;
+mod surroundings;
+mod tokens;
 
 use std::process::Output;
 

@@ -232,10 +232,10 @@ fn nothing_outlives_a_run_that_is_killed() {
 
 /// What runs in the background of a shell, or under `nohup`, ignores signals and hands that on; a
 /// handler it does not hand on. This process goes on to end by them.
-fn have_children_heed_signals() {
-    use signal_hook::consts::{SIGHUP, SIGINT};
+pub(crate) fn have_children_heed_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
     let always = Arc::new(AtomicBool::new(true));
-    for signal in [SIGHUP, SIGINT] {
+    for signal in [SIGHUP, SIGINT, SIGQUIT] {
         let ends = signal_hook::flag::register_conditional_shutdown;
         ends(signal, 128 + signal, always.clone()).unwrap();
     }

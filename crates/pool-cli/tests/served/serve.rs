@@ -306,6 +306,18 @@ fn a_scraper_is_answered() {
             "{line}"
         );
     }
+    let head = scrape("HEAD /metrics?all HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "{head}");
+    // Those who ask nothing keep no other from it.
+    let silent: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let again = scrape("GET /metrics?all=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(again.starts_with("HTTP/1.1 200 OK\r\n"), "{again}");
+    drop(silent);
+    let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(8 * 1024));
+    assert!(scrape(&long).starts_with("HTTP/1.1 431 "));
     assert!(scrape("GET /no HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert!(scrape("POST / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     serve.end();
