@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use plushie_pool::{Binary, RendererMode, Session, SessionEvent, SessionPool, WireFormat};
+use plushie_pool_tests::client::Client;
 use plushie_pool_tests::font;
+use plushie_pool_tests::wire::Format;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,6 +17,7 @@ in_both_formats! {
     each_session_has_the_font_of_its_own_settings_however_many_there_were
     each_session_has_the_font_it_loads_however_many_there_were
     a_font_of_the_pools_settings_is_there_for_every_session
+    each_app_has_the_font_of_its_settings_however_many_there_were
     a_renderer_that_refused_a_font_gets_no_more_sessions
 }
 
@@ -26,16 +29,23 @@ async fn headless(format: WireFormat) -> SessionPool {
     within(pool.start()).await.unwrap()
 }
 
-/// What some letters look like in a font of this family.
-async fn picture(session: &Session, family: &str) -> String {
+/// Some letters in a font of this family.
+fn letters(family: &str) -> Value {
     let letters = json!({
         "id": "letters", "type": "text",
         "props": {"content": "xxx", "font": {"family": family}}, "children": [],
     });
-    let tree = json!({"id": "main", "type": "window", "props": {}, "children": [letters]});
-    session.send(&snapshot(&tree)).await.unwrap();
-    let take = json!({"type": "screenshot", "name": "letters", "width": 80, "height": 40});
-    let taken = within(session.request(&take, "screenshot_response")).await;
+    snapshot(&json!({"id": "main", "type": "window", "props": {}, "children": [letters]}))
+}
+
+fn screenshot() -> Value {
+    json!({"type": "screenshot", "name": "letters", "width": 80, "height": 40})
+}
+
+/// What they look like.
+async fn picture(session: &Session, family: &str) -> String {
+    session.send(&letters(family)).await.unwrap();
+    let taken = within(session.request(&screenshot(), "screenshot_response")).await;
     #[derive(Deserialize)]
     struct Picture {
         hash: String,
@@ -132,6 +142,28 @@ async fn a_font_of_the_pools_settings_is_there_for_every_session(format: WireFor
     assert!(!seen.contains(&without), "none has its font");
     // 600 fonts, a quarter of the room being kept for those that come by messages.
     assert_eq!((pool.status().launches, pool.status().deaths), (4, 0));
+}
+
+async fn each_app_has_the_font_of_its_settings_however_many_there_were(format: WireFormat) {
+    let folder = TempDir::new().unwrap();
+    let pool = headless(format).await;
+    let without = fallback(&pool).await;
+    let mut seen = BTreeSet::new();
+    for n in 0..SESSIONS {
+        let family = format!("App {n}");
+        let path = folder.path().join(&family);
+        std::fs::write(&path, font::block(&family)).unwrap();
+        let (stream, _control) = within(pool.register()).await.unwrap().into_io();
+        let settings = json!({"fonts": [path]});
+        let admitted = Client::admitted(stream, Format::Json, settings);
+        let (mut app, _) = within(admitted).await;
+        app.tell("", &letters(&family)).await;
+        let taken = within(app.ask("", &screenshot())).await;
+        seen.insert(taken["hash"].as_str().unwrap().to_owned());
+        assert_eq!(seen.len(), 1, "app {n} looks otherwise");
+    }
+    assert!(!seen.contains(&without), "none has its font");
+    assert_eq!(pool.status().launches, 2);
 }
 
 async fn a_renderer_that_refused_a_font_gets_no_more_sessions(format: WireFormat) {

@@ -74,6 +74,8 @@ impl Bridge {
             }
             Source::One(session) => {
                 let session = session.clone();
+                // It was placed before the client said what it loads.
+                session.loads_fonts(self.fonts);
                 self.begin(key, session);
             }
         }
