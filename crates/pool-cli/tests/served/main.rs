@@ -4,6 +4,7 @@
 #![cfg(all(target_os = "linux", feature = "embedded-renderer"))]
 #![allow(clippy::unwrap_used)] // a check that cannot be made has failed
 
+mod elixir;
 mod modes;
 mod places;
 mod run;
