@@ -3,13 +3,19 @@
 plushie-pool run --mode headless --max-sessions 4 -- python -m pytest tests/python
 """
 
+import json
 import os
+import signal
 import socket
+import subprocess
+import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+import pytest
 from plushie import App, ui
-from plushie.connection import Connection
-from plushie.events import Click, Input
+from plushie.connection import Connection, ConnectionError
+from plushie.events import Click, Input, SessionError
 from plushie.testing import AppFixture
 from plushie.testing.pool import SessionPool
 from plushie.transport import IoStreamAdapter
@@ -126,6 +132,63 @@ def test_a_closed_connection_gives_its_session_back():
         with connect() as connection:
             connection.send_snapshot(tree(0))
             assert connection.query_find("#count")
+
+
+def test_a_session_waits_for_a_place_that_is_held_for_seconds():
+    """The SDK reads no diagnostic of a kind that the renderer does not have."""
+    with ExitStack() as held, ExitStack() as waiting:
+        for _ in range(int(os.environ["PLUSHIE_TEST_MAX_SESSIONS"])):
+            connection = held.enter_context(connect())
+            connection.send_snapshot(tree(0))
+            assert connection.query_find("#count")
+
+        # The time is the point: the places are taken for 4 s.
+        release = threading.Timer(4, held.close)
+        waiting.callback(release.join)
+        release.start()
+        connection = waiting.enter_context(connect())
+        connection.send_snapshot(tree(1))
+        found = connection.query_find("#count", timeout=60)
+        assert found["props"]["content"] == "1"
+        release.join()
+        # What reads for this connection still does.
+        connection.session = "other"
+        connection.send_snapshot(tree(2))
+        assert connection.query_find("#count")["props"]["content"] == "2"
+
+
+def test_a_renderer_that_dies_in_an_interact_ends_that_session_only():
+    with connect() as connection:
+        connection.session = "typed into"
+        connection.send_snapshot(tree(0))
+        connection.interact("move_to", payload={"x": 5, "y": 5})
+        connection.interact("click")
+
+        def kill_the_renderer(events):
+            for pid in renderers():
+                os.kill(pid, signal.SIGKILL)
+            return tree(0)
+
+        # The SDK waits for the end of an interact until its time is over.
+        with pytest.raises(ConnectionError):
+            connection.interact(
+                "type_text", payload={"text": "ab"}, on_step=kill_the_renderer, timeout=2
+            )
+        while not isinstance(event := connection.receive_event(timeout=60), SessionError):
+            assert event is not None, "the end of the session is told"
+        assert event.session == "typed into"
+
+        connection.session = "after"
+        connection.send_snapshot(tree(1))
+        assert connection.query_find("#count", timeout=60)["props"]["content"] == "1"
+
+
+def renderers():
+    """The processes that the pool runs on."""
+    # The tests are the command of `plushie-pool run`.
+    pool = os.readlink(f"/proc/{os.getppid()}/exe")
+    status = json.loads(subprocess.check_output([pool, "status", "--json"]))
+    return [renderer["pid"] for renderer in status["pool"]["renderers"]]
 
 
 def test_a_wrong_token_is_refused():
