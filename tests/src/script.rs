@@ -8,13 +8,14 @@
 //! | `swap N` | reads N messages, then answers them, the last first |
 //! | `serve` | answers everything until its input ends |
 //! | `dawdle N` | the same, N milliseconds after it has read each |
+//! | `rest N` | does nothing for N milliseconds |
 //! | `drain` | reads until its input ends, and answers nothing |
 //! | `say JSON` | says this; `$id` and `$session` are those of the last message read |
 //! | `repeat N JSON` | says this N times |
 //! | `tear JSON` | says the first half of this, without the rest of its frame |
 //! | `frame TEXT` | says these bytes in the frame of a message |
 //! | `print TEXT` | writes these bytes as they are |
-//! | `over-cap` | says more than a message may hold |
+//! | `over-cap` | says more than a message may hold, which is none |
 //! | `complain TEXT` | writes a line to stderr |
 //! | `flood N` | writes N lines to stderr |
 //! | `first-time PATH` | goes on if the file is not there, and makes it; else says hello and serves |
@@ -44,6 +45,7 @@ pub enum Step {
     Swap(usize),
     Serve,
     Dawdle(Duration),
+    Rest(Duration),
     Drain,
     Say(String),
     Repeat(usize, String),
@@ -85,6 +87,7 @@ fn step(text: &str) -> Option<Step> {
         "swap" => Step::Swap(rest.parse().ok()?),
         "serve" => Step::Serve,
         "dawdle" => Step::Dawdle(Duration::from_millis(rest.parse().ok()?)),
+        "rest" => Step::Rest(Duration::from_millis(rest.parse().ok()?)),
         "drain" => Step::Drain,
         "say" => Step::Say(rest.to_owned()),
         "repeat" => {

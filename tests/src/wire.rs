@@ -54,15 +54,14 @@ impl Format {
         }
     }
 
-    /// What makes the other side give up this side's output: the shortest that is surely over
-    /// the cap.
+    /// What makes the other side give up this side's output: more than the cap, and no message.
     pub fn over_cap(self) -> Vec<u8> {
         match self {
             Self::Json => vec![b'x'; CAP + 1],
-            Self::Msgpack => u32::try_from(CAP + 1)
-                .unwrap_or(u32::MAX)
-                .to_be_bytes()
-                .into(),
+            Self::Msgpack => {
+                let len = u32::try_from(CAP + 1).unwrap_or(u32::MAX);
+                [&len.to_be_bytes()[..], b"x"].concat()
+            }
         }
     }
 

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     SessionFailed,
     /// The reply to a request has another type than the one expected.
     UnexpectedReply,
+    /// The reply to a request is longer than the pool keeps, 64 MiB, and was passed over.
+    ReplyTooLarge,
     /// A bound on time was reached in this phase.
     Timeout(Phase),
     /// Renderers died too often within the time of the
@@ -174,6 +176,15 @@ impl Error {
         self
     }
 
+    /// Takes away the session and the request it happened to, for a reader who calls them
+    /// otherwise.
+    #[must_use]
+    pub fn without_address(mut self) -> Self {
+        self.0.session = None;
+        self.0.request = None;
+        self
+    }
+
     /// Adds how the renderer ended.
     #[must_use]
     pub fn with_exit(mut self, exit: Exit) -> Self {
@@ -204,12 +215,12 @@ impl Error {
     pub fn origin(&self) -> Origin {
         use ErrorKind::{
             Config, Decode, Display, Encode, Framing, Handshake, InvalidMessage, Launch,
-            PoolClosed, PoolFull, RendererExited, RendererNotFound, RestartsExhausted,
-            SessionClosed, SessionFailed, Timeout, UnexpectedReply,
+            PoolClosed, PoolFull, RendererExited, RendererNotFound, ReplyTooLarge,
+            RestartsExhausted, SessionClosed, SessionFailed, Timeout, UnexpectedReply,
         };
         match self.0.kind {
             Config | InvalidMessage | Encode | Decode | RendererNotFound | Display | PoolClosed
-            | SessionClosed | UnexpectedReply => Origin::Caller,
+            | SessionClosed | UnexpectedReply | ReplyTooLarge => Origin::Caller,
             Timeout(Phase::Step) => Origin::Caller,
             PoolFull | Timeout(Phase::Acquire | Phase::Send) => Origin::Pool,
             Launch | Handshake | RendererExited | Framing | SessionFailed | RestartsExhausted

@@ -1,30 +1,42 @@
 //! Where one message ends and the next begins: what the two usual framings share.
 
+mod passing;
+
 use std::cell::Cell;
 use std::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memchr;
 
-use crate::{Error, ErrorKind, FrameDecoder, MAX_PAYLOAD};
+use self::passing::Passing;
+use crate::{Error, ErrorKind, FrameDecoder, MAX_PAYLOAD, Oversized, Skim};
 
 /// Payloads with their length, a big-endian `u32` of bytes, in front.
 ///
 /// A length of zero is an error: no message is empty, and a renderer ends when it reads one.
-#[derive(Debug, Clone, Default)]
+///
+/// A payload over [`MAX_PAYLOAD`] can be [passed over](FrameDecoder::pass_over). Is its length
+/// one, or a part of something else? A decoder that is [`skimming`](Self::skimming) decides by the
+/// bytes that follow; another believes lengths up to 1 GiB, the largest picture a renderer draws
+/// (16384x16384), unless they are text.
+#[derive(Debug, Default)]
 pub struct LengthPrefixed {
     ahead: Ahead,
+    passing: Passing,
 }
 
 /// Payloads that end with a newline.
 ///
 /// The newline, and a carriage return before it, are not part of the payload. Blank lines are
 /// passed over. Between two calls the buffer may only have grown at its end.
-#[derive(Debug, Clone, Default)]
+///
+/// A line over [`MAX_PAYLOAD`] can be [passed over](FrameDecoder::pass_over), up to 4 GiB of it.
+#[derive(Debug, Default)]
 pub struct Lines {
     /// How much of the buffer is known to hold no newline.
     scanned: usize,
     ahead: Ahead,
+    passing: Passing,
 }
 
 /// How much room is made for a payload of which only the beginning is there, in bytes.
@@ -45,7 +57,18 @@ impl LengthPrefixed {
     /// One that makes no room for bytes that are not there: the buffer grows with what arrives.
     /// For many that may send, of which few send much.
     pub fn growing() -> Self {
-        Self { ahead: Ahead(0) }
+        Self {
+            ahead: Ahead(0),
+            passing: Passing::default(),
+        }
+    }
+
+    /// One that says whose the payloads are that it passes over.
+    pub fn skimming(skim: fn() -> Box<dyn Skim>) -> Self {
+        Self {
+            ahead: Ahead::default(),
+            passing: Passing::skimming(skim),
+        }
     }
 }
 
@@ -55,6 +78,16 @@ impl Lines {
         Self {
             scanned: 0,
             ahead: Ahead(0),
+            passing: Passing::default(),
+        }
+    }
+
+    /// One that says whose the lines are that it passes over.
+    pub fn skimming(skim: fn() -> Box<dyn Skim>) -> Self {
+        Self {
+            scanned: 0,
+            ahead: Ahead::default(),
+            passing: Passing::skimming(skim),
         }
     }
 }
@@ -118,21 +151,37 @@ pub fn excerpt(bytes: &[u8]) -> String {
 /// From how many bytes on a line is a long one.
 const LONG: usize = 64 * 1024;
 
+/// The longest payload that is passed over on the word of its length alone, in bytes: a picture
+/// of 16384x16384, the largest a renderer draws, and what comes with it.
+const CREDIBLE: u64 = 4 * 16384 * 16384 + 64 * 1024;
+
 impl FrameDecoder for LengthPrefixed {
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, Error> {
         const PREFIX: usize = size_of::<u32>();
 
+        if self.passing.is_under_way() {
+            self.passing.take_counted(buf)?;
+            return Ok(None);
+        }
         let Some(prefix) = buf.first_chunk::<PREFIX>() else {
             return Ok(None);
         };
-        let len = u32::from_be_bytes(*prefix) as usize;
+        let len = u32::from_be_bytes(*prefix);
         if len == 0 {
             let message = "the renderer's output holds a message of zero length";
             return Err(Error::new(ErrorKind::Framing, message));
         }
-        if len > MAX_PAYLOAD {
-            return Err(absurd_length(len, buf));
+        if len as usize > MAX_PAYLOAD {
+            let credible = match self.passing.begins(&buf[PREFIX..]) {
+                Some(begins) => begins && (!is_text(prefix) || buf.len() > PREFIX),
+                None => !is_text(prefix) && u64::from(len) <= CREDIBLE,
+            };
+            let error = absurd_length(u64::from(len), buf);
+            self.passing
+                .refuse(credible, PREFIX, u64::from(len), &error);
+            return Err(error);
         }
+        let len = len as usize;
         let missing = (PREFIX + len).saturating_sub(buf.len());
         if missing > 0 {
             buf.reserve(missing.min(self.ahead.0));
@@ -141,9 +190,17 @@ impl FrameDecoder for LengthPrefixed {
         buf.advance(PREFIX);
         Ok(Some(buf.split_to(len).freeze()))
     }
+
+    fn pass_over(&mut self) -> bool {
+        self.passing.begin()
+    }
+
+    fn passed_over(&mut self) -> Option<Oversized> {
+        self.passing.end()
+    }
 }
 
-fn absurd_length(len: usize, output: &[u8]) -> Error {
+fn absurd_length(len: u64, output: &[u8]) -> Error {
     let error = Error::new(
         ErrorKind::Framing,
         format!(
@@ -152,8 +209,7 @@ fn absurd_length(len: usize, output: &[u8]) -> Error {
             excerpt(output)
         ),
     );
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-    if output.iter().take(size_of::<u32>()).all(is_text) {
+    if is_text(&output[..output.len().min(size_of::<u32>())]) {
         error.with_hint(
             "that is text: check that the program is a renderer, that it speaks this format, \
              and that nothing else prints to its standard output",
@@ -163,21 +219,33 @@ fn absurd_length(len: usize, output: &[u8]) -> Error {
     }
 }
 
+fn is_text(bytes: &[u8]) -> bool {
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    bytes.iter().all(is_text)
+}
+
 impl FrameDecoder for Lines {
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, Error> {
+        if self.passing.is_under_way() {
+            self.passing.take_line(buf)?;
+            return Ok(None);
+        }
         loop {
             let scanned = self.scanned.min(buf.len());
             let end = memchr(b'\n', &buf[scanned..]).map(|at| scanned + at);
             self.scanned = if end.is_some() { 0 } else { buf.len() };
             if end.unwrap_or(buf.len()) > MAX_PAYLOAD {
-                return Err(Error::new(
+                let error = Error::new(
                     ErrorKind::Framing,
                     format!(
                         "the renderer's output holds a line over the limit of {MAX_PAYLOAD} \
                          bytes; it begins {}",
                         excerpt(buf)
                     ),
-                ));
+                );
+                let credible = self.passing.begins(buf).unwrap_or(true);
+                self.passing.refuse(credible, 0, 0, &error);
+                return Err(error);
             }
             let Some(end) = end else {
                 if buf.len() >= LONG {
@@ -194,6 +262,15 @@ impl FrameDecoder for Lines {
                 return Ok(Some(line.freeze()));
             }
         }
+    }
+
+    fn pass_over(&mut self) -> bool {
+        self.scanned = 0;
+        self.passing.begin()
+    }
+
+    fn passed_over(&mut self) -> Option<Oversized> {
+        self.passing.end()
     }
 }
 

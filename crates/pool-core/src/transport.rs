@@ -6,10 +6,12 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::Error;
+use crate::{Error, Oversized};
 
-/// The longest payload a renderer accepts or sends, in bytes (64 MiB). A longer one ends
-/// the renderer, so neither side may ever produce it.
+/// The longest payload a renderer accepts, in bytes (64 MiB): a longer one ends it, so the pool
+/// sends none. It is also the longest that the pool keeps of what a renderer sends. Renderer 0.7.1
+/// sends longer ones: a headless screenshot of 4100x4100 in MessagePack, of 3550x3550 in JSON. The
+/// pool passes over those, and the request they answer fails.
 pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 
 /// The deepest nesting of maps and arrays a renderer accepts in every format, the outer map
@@ -95,8 +97,26 @@ pub trait FrameDecoder: Send + fmt::Debug {
     ///
     /// [`ErrorKind::Framing`](crate::ErrorKind::Framing) when where the next payload starts
     /// can no longer be known: a length over [`MAX_PAYLOAD`] (refused before anything is
-    /// allocated for it) or of zero. The decoder is of no further use then.
+    /// allocated for it) or of zero. The decoder is of no further use then, unless it can
+    /// [`pass_over`](Self::pass_over) the payload.
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, Error>;
+
+    /// Whether the payload that [`decode`](Self::decode) has just refused for its length can be
+    /// passed over. If so, `decode` takes it off the buffer as it comes, keeping nothing, and
+    /// gives `None` at its end, where [`passed_over`](Self::passed_over) says what it was.
+    ///
+    /// `decode` may still fail on the way: when the bytes show that there is no such payload.
+    ///
+    /// By default no payload can be passed over.
+    fn pass_over(&mut self) -> bool {
+        false
+    }
+
+    /// The payload that [`decode`](Self::decode) has passed over to its end, once. More may
+    /// follow it in the buffer.
+    fn passed_over(&mut self) -> Option<Oversized> {
+        None
+    }
 }
 
 /// The keys the pool puts into every message.

@@ -25,76 +25,117 @@
 //! # }
 //! ```
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use futures::Stream;
-use futures::executor::{block_on, block_on_stream};
+use futures::{Stream, StreamExt as _};
+use plushie_pool_renderer::patience;
 
 /// Waits for a future where there is no `await`.
 pub trait Wait: Future + Sized {
-    /// Blocks this thread until the future is done.
-    ///
-    /// # Panics
-    ///
-    /// If this thread is running an executor of the `futures` crate. In async code use
-    /// `await`: this would keep the thread from everything else.
+    /// Blocks this thread until the future is done. It may be called anywhere: inside another
+    /// wait, or by what runs when the process exits. But in async code use `await`: this keeps
+    /// the thread from everything else.
     fn wait(self) -> Self::Output {
-        block_on(self)
+        let output = block_on(self, None);
+        output.expect("without a deadline it ends with the future")
     }
 
     /// Blocks this thread until the future is done, but no longer than `at_most`; then the
     /// future is dropped, which its documentation says what it means (`# Cancel safety`).
     fn wait_for(self, at_most: Duration) -> Option<Self::Output> {
-        let deadline = Instant::now().checked_add(at_most);
-        let unpark = Arc::new(Unpark {
-            thread: thread::current(),
-            woken: AtomicBool::new(false),
-        });
-        let waker = Waker::from(unpark.clone());
-        let mut context = Context::from_waker(&waker);
-        let mut future = pin!(self);
-        loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return Some(output);
-            }
-            while !unpark.woken.swap(false, Ordering::Acquire) {
-                match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
-                    None => thread::park(),
-                    Some(Duration::ZERO) => return None,
-                    Some(left) => thread::park_timeout(left),
-                }
-            }
-        }
+        // So late that it cannot be said is never.
+        block_on(self, Instant::now().checked_add(at_most))
     }
 }
 
 impl<F: Future> Wait for F {}
 
-/// Wakes a thread, and says so: what else the thread parks for may take the wake-up.
-struct Unpark {
-    thread: Thread,
-    woken: AtomicBool,
+fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
+    thread_local! {
+        static PARKER: Cell<Option<Arc<Parker>>> = const { Cell::new(None) };
+    }
+
+    // One that waits inside another finds none and makes its own, and so does one at the exit of
+    // its thread.
+    let known = PARKER.try_with(Cell::take).ok().flatten();
+    let parker = known.unwrap_or_default();
+    let waker = Waker::from(parker.clone());
+    let mut context = Context::from_waker(&waker);
+    let output = {
+        let mut future = pin!(future);
+        let mut poll = || match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        };
+        loop {
+            if let Some(output) = poll() {
+                break Some(output);
+            }
+            if !parker.park(deadline) {
+                // If this process was stopped meanwhile, what was waited for may just be coming.
+                let last = deadline.map(|at| Instant::now() + patience::grace(at));
+                parker.park(last);
+                break poll();
+            }
+        }
+    };
+    let _ = PARKER.try_with(|kept| kept.set(Some(parker)));
+    output
 }
 
-impl Wake for Unpark {
+/// Has a thread sleep until it is woken. Needs nothing that belongs to the thread, which may be at
+/// its end.
+#[derive(Default)]
+struct Parker {
+    woken: Mutex<bool>,
+    wakes: Condvar,
+}
+
+impl Parker {
+    /// Sleeps until it is woken, or was since it slept last. False if that took until `deadline`.
+    fn park(&self, deadline: Option<Instant>) -> bool {
+        let mut woken = self.woken();
+        while !std::mem::take(&mut *woken) {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            woken = match left {
+                Some(Duration::ZERO) => return false,
+                Some(left) => {
+                    let waited = self.wakes.wait_timeout(woken, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let waited = self.wakes.wait(woken);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+        true
+    }
+
+    fn woken(&self) -> MutexGuard<'_, bool> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Parker {
     fn wake(self: Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.thread.unpark();
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        *self.woken() = true;
+        self.wakes.notify_one();
     }
 }
 
 /// The items of a stream, such as a session's events, each waited for, for as long as that
 /// takes.
-///
-/// # Panics
-///
-/// As [`Wait::wait`], for each item.
 pub fn iter<S: Stream + Unpin>(stream: S) -> impl Iterator<Item = S::Item> {
-    block_on_stream(stream)
+    let mut stream = stream;
+    std::iter::from_fn(move || stream.next().wait())
 }

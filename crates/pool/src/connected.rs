@@ -107,6 +107,7 @@ impl Builder {
     pub async fn shared(self) -> Result<SessionPool, Error> {
         let mut shared = SHARED.lock().await;
         if let Some(shared) = &*shared
+            && shared.pool.engine().home.is_here()
             && !shared.pool.engine().is_spent()
         {
             self.check_against(shared)?;

@@ -1,7 +1,7 @@
 //! What a pool does: gives out places, finds each session a renderer, and sees all of them off.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use plushie_pool_core::{
     Slots, Ticket, Transport,
 };
 use plushie_pool_renderer::{
-    AppSettings, Connector, End, Hello, Observer, Renderer, RendererConfig, Screen,
+    AppSettings, Connector, End, Hello, Home, Observer, Renderer, RendererConfig, Screen, patience,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
@@ -33,7 +33,9 @@ pub(crate) struct Engine {
     /// No renderer is left.
     deserted: watch::Sender<bool>,
     /// Nothing is left.
-    over: watch::Sender<bool>,
+    over: Over,
+    /// The process whose threads serve it.
+    pub(crate) home: Home,
     /// What the renderer that was started last said of itself.
     hello: Mutex<Option<Hello>>,
 }
@@ -107,7 +109,8 @@ impl Engine {
             spares: Spares::default(),
             closing: watch::Sender::new(false),
             deserted: watch::Sender::new(false),
-            over: watch::Sender::new(false),
+            over: Over::default(),
+            home: Home::here(),
             hello: Mutex::new(None),
             config,
         }
@@ -124,7 +127,7 @@ impl Engine {
     /// Serves the pool until it is over; the future of its I/O thread.
     pub(crate) async fn run(self: Arc<Self>) {
         // Also by a panic: those who wait for the end must not wait for ever.
-        let _over = Over(&self.over);
+        let _over = Ends(&self.over);
         let mut deserted = self.deserted.subscribe();
         tokio::select! {
             // Fails only without a sender, and `self` holds it.
@@ -142,12 +145,17 @@ impl Engine {
             let deadline = self.slots().deadline();
             let passed = async {
                 match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    Some(deadline) => patience::sleep_until(deadline).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = passed => {
+                    // A session may have ended, and nothing had the time to notice.
+                    let renderers: Vec<_> = self.fleet().renderers().collect();
+                    for (_, renderer, ..) in renderers {
+                        renderer.catch_up();
+                    }
                     let expired = self.slots().expire(Instant::now());
                     for (sender, error) in expired {
                         let _ = sender.send(Err(error));
@@ -268,6 +276,7 @@ impl Engine {
         self: &Arc<Self>,
         ask: impl FnOnce(&mut Slots<SlotSender>, SlotSender) -> Result<Acquired<SlotSender>, Error>,
     ) -> Result<Slot, Error> {
+        self.home.check()?;
         let (sender, receiver) = oneshot::channel();
         let acquired = ask(&mut self.slots(), sender)?;
         let ticket = match acquired {
@@ -286,6 +295,7 @@ impl Engine {
     }
 
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Result<Slot, Error> {
+        self.home.check()?;
         self.slots().try_acquire()?;
         Ok(Slot(Some(self.clone())))
     }
@@ -298,6 +308,7 @@ impl Engine {
     ) -> Result<Opened, Error> {
         let mut attempt = 1;
         loop {
+            self.home.check()?;
             let (mut seat, spare) = self.seat(wish)?;
             let renderer = match settled(&mut seat.launched).await {
                 Ok(renderer) => renderer,
@@ -373,6 +384,9 @@ impl Engine {
     }
 
     fn give_back(self: &Arc<Self>) {
+        if !self.home.is_here() {
+            return;
+        }
         let next = self.slots().release();
         if let Some(next) = next {
             // If the other end is gone, the slot comes back and passes on.
@@ -383,6 +397,9 @@ impl Engine {
 
     /// Takes no more sessions, ends those there are, and stops all renderers.
     pub(crate) fn close(&self) {
+        if !self.home.is_here() {
+            return;
+        }
         let error = closed();
         let waiting = self.slots().close(error.clone());
         for sender in waiting {
@@ -424,7 +441,9 @@ impl Engine {
     /// Whether it will open no more sessions: it was closed, its I/O thread ended, or its last
     /// renderer died and is not to be replaced.
     pub(crate) fn is_spent(&self) -> bool {
-        self.is_closed() || *self.over.borrow() || self.fleet().is_spent(Instant::now())
+        self.is_closed()
+            || self.over.is_so.load(Ordering::Acquire)
+            || self.fleet().is_spent(Instant::now())
     }
 
     fn check_over(&self) {
@@ -435,9 +454,7 @@ impl Engine {
 
     /// Waits until nothing of a closed pool is left.
     pub(crate) async fn over(&self) {
-        let mut over = self.over.subscribe();
-        // Fails only without a sender, and `self` holds it.
-        let _ = over.wait_for(|over| *over).await;
+        self.over.told().await;
     }
 }
 
@@ -460,12 +477,33 @@ pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::PoolClosed, "the pool was shut down")
 }
 
-/// Tells those who wait for the end of a pool.
-struct Over<'a>(&'a watch::Sender<bool>);
+/// Whether a pool is at its end, which is waited for without anything that belongs to a thread:
+/// also by what runs when the process exits.
+#[derive(Default)]
+struct Over {
+    is_so: AtomicBool,
+    told: Notify,
+}
 
-impl Drop for Over<'_> {
+impl Over {
+    async fn told(&self) {
+        loop {
+            let told = self.told.notified();
+            if self.is_so.load(Ordering::Acquire) {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+/// Tells those who wait for the end of a pool.
+struct Ends<'a>(&'a Over);
+
+impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        self.0.send_replace(true);
+        self.0.is_so.store(true, Ordering::Release);
+        self.0.told.notify_waiters();
     }
 }
 
@@ -479,7 +517,9 @@ impl Drop for Slot {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(engine) = self.engine.take() {
+        if let Some(engine) = self.engine.take()
+            && engine.home.is_here()
+        {
             let unused = engine.fleet().leave(self.renderer, true);
             if let Some(unused) = unused {
                 unused.stop();
@@ -496,7 +536,9 @@ struct Wait<'a> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.engine.slots().cancel(self.ticket);
+        if self.engine.home.is_here() {
+            self.engine.slots().cancel(self.ticket);
+        }
     }
 }
 

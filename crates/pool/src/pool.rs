@@ -226,12 +226,14 @@ impl SessionPool {
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// [`PoolClosed`](plushie_pool_core::ErrorKind::PoolClosed) in the child of a fork, which has no
+    /// part in the pool.
     ///
     /// # Cancel safety
     ///
     /// Once polled, the pool ends whether the future is polled further or not.
     pub async fn shutdown(&self) -> Result<(), Error> {
+        self.shared.engine.home.check()?;
         self.shared.engine.close();
         self.shared.engine.over().await;
         Ok(())
@@ -252,6 +254,10 @@ impl fmt::Debug for SessionPool {
 /// Never blocks: the I/O thread sees to the rest.
 impl Drop for PoolShared {
     fn drop(&mut self) {
+        // A copy that the child of a fork has is not the pool.
+        if !self.engine.home.is_here() {
+            return;
+        }
         if let Some(name) = &self.engine.config.name {
             registry::remove(name);
         }

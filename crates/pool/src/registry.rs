@@ -15,7 +15,7 @@ static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
 pub(crate) fn find(name: &str) -> Option<Arc<PoolShared>> {
     // A temporary, so that the lock is free again should this be the last handle.
     let pool = pools().as_ref()?.get(name)?.upgrade()?;
-    (!pool.engine.is_closed()).then_some(pool)
+    is_running(&pool).then_some(pool)
 }
 
 /// Makes a pool known.
@@ -28,12 +28,12 @@ pub(crate) fn add(name: &str, pool: &Arc<PoolShared>) -> Result<(), Error> {
         let mut pools = pools();
         let known = pools.get_or_insert_default();
         let other = known.get(name).and_then(Weak::upgrade);
-        if other.as_ref().is_none_or(|other| other.engine.is_closed()) {
+        if !other.as_ref().is_some_and(is_running) {
             known.insert(name.to_owned(), Arc::downgrade(pool));
         }
         // Dropped after the lock: it may be the last handle, whose drop takes the lock.
         drop(pools);
-        other.filter(|other| !other.engine.is_closed())
+        other.filter(is_running)
     };
     match taken {
         None => Ok(()),
@@ -53,6 +53,11 @@ pub(crate) fn remove(name: &str) {
     {
         known.remove(name);
     }
+}
+
+/// Whether it is of use. A pool of the process that this one was forked from is not.
+fn is_running(pool: &Arc<PoolShared>) -> bool {
+    pool.engine.home.is_here() && !pool.engine.is_closed()
 }
 
 fn pools() -> MutexGuard<'static, Option<Pools>> {

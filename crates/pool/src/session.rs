@@ -102,7 +102,8 @@ impl Session {
     /// # Errors
     ///
     /// As [`send`](Self::send); [`UnexpectedReply`](ErrorKind::UnexpectedReply) if what came
-    /// back has another type; [`Timeout`](ErrorKind::Timeout) of the reply phase. The renderer
+    /// back has another type; [`ReplyTooLarge`](ErrorKind::ReplyTooLarge) if it is over 64 MiB, as
+    /// a screenshot of 4100x4100 is; [`Timeout`](ErrorKind::Timeout) of the reply phase. The renderer
     /// drops a message it cannot read without a word, which ends as the latter.
     ///
     /// # Cancel safety
@@ -202,6 +203,7 @@ impl Session {
     ///
     /// Once polled, the session is closed whether the future is polled further or not.
     pub async fn unregister(&self) -> Result<(), Error> {
+        self.engine().home.check()?;
         let (completion, mut completed) = self.renderer.completion();
         self.renderer.close(self.id, Some(completion));
         let outcome =

@@ -90,7 +90,31 @@ pub struct RendererStatus {
 }
 
 impl Status {
+    /// What the child of a fork may know: its copy of the pool serves no sessions.
+    fn of_a_stranger(engine: &Engine) -> Self {
+        let config = &engine.config;
+        Self {
+            name: config.name.clone(),
+            mode: config.mode.clone(),
+            format: config.transport.name().to_owned(),
+            max_sessions: config.max_sessions,
+            sessions: 0,
+            waiting: 0,
+            pending_requests: 0,
+            queued_messages: 0,
+            display: None,
+            backoff: None,
+            renderers: Vec::new(),
+            launches: 0,
+            deaths: 0,
+            counters: LinkCounters::default(),
+        }
+    }
+
     pub(crate) fn of(engine: &Engine) -> Self {
+        if !engine.home.is_here() {
+            return Self::of_a_stranger(engine);
+        }
         let (sessions, waiting) = {
             let slots = engine.slots();
             (slots.used(), slots.waiting())

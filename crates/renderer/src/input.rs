@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use plushie_pool_core::{Error, ErrorKind, FrameDecoder};
+use plushie_pool_core::{Error, ErrorKind, FrameDecoder, Oversized};
 use tokio::io::AsyncReadExt;
 
 use crate::handshake::READ;
@@ -23,6 +23,14 @@ pub(crate) struct Input {
     pub(crate) decoder: Box<dyn FrameDecoder>,
 }
 
+/// A message that was read.
+#[derive(Debug)]
+enum Read {
+    Payload(Bytes),
+    /// It was too long to keep.
+    Oversized(Box<Oversized>),
+}
+
 /// What a renderer sends.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -33,7 +41,7 @@ pub(crate) struct Source {
     pub(crate) input: Input,
     /// What came with the hello was looked at.
     begun: bool,
-    payloads: Vec<Bytes>,
+    read: Vec<Read>,
     /// How the output ended, which is for the I/O thread to see to.
     pub(crate) end: Option<Result<(), Error>>,
 }
@@ -81,14 +89,33 @@ impl Shared {
         Poll::Ready(end)
     }
 
+    /// Reads what there is now and routes it, whoever's turn it is to read: before something is
+    /// given up for want of it. What is no descriptor the I/O thread reads by itself.
+    pub(crate) fn catch_up(&self) {
+        #[cfg(unix)]
+        {
+            let mut carry = CarryOut::new(self);
+            let mut source = self.source();
+            if source.begun && source.end.is_none() {
+                source.read_waiting();
+                self.route(&mut source, &mut carry);
+            }
+            drop(source);
+            carry.flush();
+        }
+    }
+
     /// Hands what was read to the sessions, in order.
     pub(crate) fn route(&self, source: &mut Source, carry: &mut CarryOut<'_>) {
         source.cut();
-        if !source.payloads.is_empty() {
+        if !source.read.is_empty() {
             let now = Instant::now();
             let mut link = self.link();
-            for payload in source.payloads.drain(..) {
-                link.receive(payload, now, &mut carry.effects);
+            for read in source.read.drain(..) {
+                match read {
+                    Read::Payload(payload) => link.receive(payload, now, &mut carry.effects),
+                    Read::Oversized(passed) => link.pass_over(&passed, now, &mut carry.effects),
+                }
             }
             carry.unsent = link.has_unsent();
         }
@@ -103,7 +130,7 @@ impl Source {
             lent: None,
             input,
             begun: false,
-            payloads: Vec::new(),
+            read: Vec::new(),
             end: None,
         }
     }
@@ -113,13 +140,46 @@ impl Source {
         self.reader.as_ref().is_some_and(Reader::is_descriptor)
     }
 
+    /// Reads what lies in the pipe, up to a bound: another renderer may be waiting.
+    #[cfg(unix)]
+    fn read_waiting(&mut self) {
+        /// How many reads that takes at most.
+        const READS: usize = 64;
+
+        let Some(output) = self.reader.as_ref().and_then(Reader::raw) else {
+            return;
+        };
+        for _ in 0..READS {
+            let buffer = &mut self.input.buffer;
+            buffer.reserve(READ);
+            match rustix::io::read(&output, buffer.spare_capacity_mut()) {
+                Ok((read, _)) => {
+                    let read = read.len();
+                    // SAFETY: `read` has written so many bytes behind those there were.
+                    unsafe { buffer.set_len(buffer.len() + read) };
+                    if read == 0 {
+                        // The end, which the I/O thread will find, too.
+                        return;
+                    }
+                    self.cut();
+                }
+                // Nothing more; or an error that the I/O thread will find, too.
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Cuts what was read into payloads.
     fn cut(&mut self) {
         let Input { buffer, decoder } = &mut self.input;
         loop {
             match decoder.decode(buffer) {
-                Ok(Some(payload)) => self.payloads.push(payload),
-                Ok(None) => return,
+                Ok(Some(payload)) => self.read.push(Read::Payload(payload)),
+                Ok(None) => match decoder.passed_over() {
+                    Some(passed) => self.read.push(Read::Oversized(Box::new(passed))),
+                    None => return,
+                },
+                Err(_) if decoder.pass_over() => {}
                 Err(error) => {
                     self.end.get_or_insert(Err(error));
                     return;

@@ -25,12 +25,14 @@ mod discovery;
 mod display;
 mod environment;
 mod handshake;
+mod home;
 mod input;
 #[cfg(unix)]
 mod lent;
 mod output;
 #[cfg(target_os = "linux")]
 mod parent_death;
+pub mod patience;
 #[cfg(unix)]
 mod private;
 mod process;
@@ -55,6 +57,7 @@ pub use discovery::Discovery;
 pub use display::{Display, Screen, ScreenProcess};
 pub use environment::Environment;
 pub use handshake::Hello;
+pub use home::Home;
 #[cfg(unix)]
 pub use private::{PrivateDirectory, is_abandoned};
 pub use process::{Grace, Process};

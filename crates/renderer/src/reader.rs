@@ -42,6 +42,15 @@ impl Reader {
         }
     }
 
+    /// What can be read without waiting, if it is a descriptor.
+    #[cfg(unix)]
+    pub(crate) fn raw(&self) -> Option<std::sync::Arc<std::os::fd::OwnedFd>> {
+        match &self.0 {
+            Source::Descriptor(descriptor) => Some(descriptor.raw.clone()),
+            Source::Stream(_) => None,
+        }
+    }
+
     /// Stops being told when there is something to read, until it is read as a stream again.
     /// Returns what can be read and waited for meanwhile, if there is that.
     #[cfg(unix)]

@@ -102,14 +102,16 @@ impl Renderer {
     ///
     /// # Errors
     ///
-    /// As [`Link::open`](plushie_pool_core::link::Link::open).
+    /// As [`Link::open`](plushie_pool_core::link::Link::open); [`Home::check`] for this and
+    /// everything else in the child of a fork, where what gives no error does nothing.
     pub fn open(&self, session: SessionId) -> Result<(), Error> {
+        self.shared.home.check()?;
         self.shared.link().open(session)
     }
 
     /// What ends a wait, and what waits.
     pub fn completion(&self) -> (Completion, Completed) {
-        wait::begin(&self.shared.turns)
+        wait::begin(&self.shared.turns, self.shared.home)
     }
 
     /// Waits for what a completion of this renderer was submitted with; `None` if it was
@@ -123,6 +125,9 @@ impl Renderer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Outcome, Error>>> {
         let shared = &*self.shared;
+        if let Err(error) = shared.home.check() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let mut read = false;
         let outcome = loop {
             if let Some(outcome) = completed.look() {
@@ -165,6 +170,9 @@ impl Renderer {
         completed: &mut Completed,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Outcome, Error>>> {
+        if let Err(error) = self.shared.home.check() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let outcome = completed.poll(context);
         if outcome.is_pending() {
             self.shared.turns.leave_reading();
@@ -184,6 +192,7 @@ impl Renderer {
         submission: Submission<Completion>,
     ) -> Result<(), Error> {
         let shared = &*self.shared;
+        shared.home.check()?;
         let mut carry = CarryOut::new(shared);
         let mut link = shared.link();
         // Whoever leaves something unsent sees to it that it is written, with all that is
@@ -208,6 +217,9 @@ impl Renderer {
     /// Nobody waits for a submission any more: see
     /// [`Link::cancel`](plushie_pool_core::link::Link::cancel).
     pub fn cancel(&self, session: SessionId, request: RequestId, completed: &mut Completed) {
+        if !self.shared.home.is_here() {
+            return;
+        }
         // Its completion is dropped under the link's lock, and shall find nobody to wake.
         completed.give_up();
         self.shared
@@ -216,6 +228,9 @@ impl Renderer {
 
     /// Closes a session: see [`Link::close`](plushie_pool_core::link::Link::close).
     pub fn close(&self, session: SessionId, completion: Option<Completion>) {
+        if !self.shared.home.is_here() {
+            return;
+        }
         let now = Instant::now();
         self.shared
             .with_link(|link, effects| link.close(session, completion, now, effects));
@@ -223,6 +238,9 @@ impl Renderer {
 
     /// The session's owner is gone: see [`Link::forget`](plushie_pool_core::link::Link::forget).
     pub fn forget(&self, session: SessionId) {
+        if !self.shared.home.is_here() {
+            return;
+        }
         let now = Instant::now();
         let unconfirmed = self
             .shared
@@ -239,6 +257,9 @@ impl Renderer {
         session: SessionId,
         context: &mut Context<'_>,
     ) -> Poll<Option<SessionEvent>> {
+        if !self.shared.home.is_here() {
+            return Poll::Ready(None);
+        }
         let event = self
             .shared
             .with_link(|link, effects| link.poll_event(session, context, effects));
@@ -248,14 +269,27 @@ impl Renderer {
         event
     }
 
+    /// Takes in what the renderer has said by now: before something is given up for want of it.
+    pub fn catch_up(&self) {
+        if self.shared.home.is_here() {
+            self.shared.catch_up();
+        }
+    }
+
     /// Asks the renderer to end. Its sessions end with the error it ends with.
     pub fn stop(&self) {
+        if !self.shared.home.is_here() {
+            return;
+        }
         self.shared.turns.recall();
         self.shared.stop.notify_one();
     }
 
     /// As [`stop`](Self::stop), but its sessions end at once, with `error`.
     pub fn abandon(&self, error: &Error) {
+        if !self.shared.home.is_here() {
+            return;
+        }
         self.shared
             .with_link(|link, effects| link.fail(error, effects));
         self.stop();
@@ -281,12 +315,20 @@ impl Renderer {
 
     /// What it has sent and received.
     pub fn counters(&self) -> LinkCounters {
-        self.shared.link().counters()
+        if self.shared.home.is_here() {
+            self.shared.link().counters()
+        } else {
+            LinkCounters::default()
+        }
     }
 
     /// What it has to do at this moment.
     pub fn load(&self) -> LinkLoad {
-        self.shared.link().load()
+        if self.shared.home.is_here() {
+            self.shared.link().load()
+        } else {
+            LinkLoad::default()
+        }
     }
 }
 

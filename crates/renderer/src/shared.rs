@@ -6,6 +6,7 @@ use plushie_pool_core::link::{Effects, Link};
 use tokio::sync::{Notify, watch};
 
 use crate::config::RendererConfig;
+use crate::home::Home;
 use crate::input::Source;
 use crate::output::{Output, Written};
 use crate::renderer::{End, Identity, Observer};
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     source: Mutex<Source>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) identity: Identity,
+    /// The process whose threads serve it.
+    pub(crate) home: Home,
     pub(crate) observer: Arc<dyn Observer>,
     /// Something can be written again.
     pub(crate) writable: Arc<Notify>,
@@ -47,6 +50,7 @@ impl Shared {
             source: Mutex::new(source),
             turns: Arc::new(turns),
             identity,
+            home: Home::here(),
             observer,
             writable,
             rearm: Notify::new(),

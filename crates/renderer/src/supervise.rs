@@ -11,6 +11,7 @@ use crate::config::RendererConfig;
 use crate::connector::{Connection, Connector, Launch};
 use crate::handshake;
 use crate::input::Source;
+use crate::patience;
 use crate::process::{Grace, Process};
 use crate::renderer::{End, Identity, Observer, Renderer};
 use crate::shared::Shared;
@@ -38,8 +39,8 @@ pub(crate) async fn start(
     let launch = Launch::new(config.args.iter().cloned().chain(format));
     let mut cancelled = std::pin::pin!(cancelled);
     let mut connection = tokio::select! {
-        connected = timeout(config.launch_timeout, connector.connect(&launch)) => {
-            connected.map_err(|_| {
+        connected = patience::timeout(config.launch_timeout, connector.connect(&launch)) => {
+            connected.ok_or_else(|| {
                 Error::timeout(Phase::Launch, since.elapsed()).with_hint(origin.clone())
             })??
         }
@@ -48,8 +49,12 @@ pub(crate) async fn start(
     let remaining = config.launch_timeout.saturating_sub(since.elapsed());
     let display_death = display_death(connection.process.as_ref());
     let greeting = tokio::select! {
+        // What it said counts, also if there was no time to listen.
+        biased;
         greeting = handshake::shake_hands(&mut connection, &config) => greeting,
-        () = tokio::time::sleep(remaining) => Err(handshake::too_slow(since, &origin)),
+        () = patience::sleep_until(Instant::now() + remaining) => {
+            Err(handshake::too_slow(since, &origin))
+        }
         death = display_death => Err(death),
         error = cancelled => Err(error),
     };
@@ -306,12 +311,14 @@ async fn expire(shared: Arc<Shared>) {
         let deadline = shared.link().deadline();
         let passed = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                Some(deadline) => patience::sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             () = passed => {
+                // What came in time counts, also if there was no time to read it.
+                shared.catch_up();
                 let now = Instant::now();
                 shared.with_link(|link, effects| link.expire(now, effects));
             }

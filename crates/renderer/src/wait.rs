@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use plushie_pool_core::Error;
 use plushie_pool_core::link::Outcome;
 
+use crate::home::Home;
 use crate::turns::Turns;
 
 /// How long somebody may read for others before his own answer comes.
@@ -26,6 +27,7 @@ pub struct Completed {
     pub(crate) asked: Option<(Instant, usize)>,
     /// Since when it has read what was for others.
     pub(crate) reads_since: Option<Instant>,
+    home: Home,
 }
 
 /// What the two share.
@@ -46,7 +48,7 @@ enum State {
 }
 
 /// What ends a wait, and what waits.
-pub(crate) fn begin(turns: &Arc<Turns>) -> (Completion, Completed) {
+pub(crate) fn begin(turns: &Arc<Turns>, home: Home) -> (Completion, Completed) {
     turns.begin_wait();
     let wait = Arc::new(Wait {
         turns: turns.clone(),
@@ -57,6 +59,7 @@ pub(crate) fn begin(turns: &Arc<Turns>) -> (Completion, Completed) {
         was_patient: false,
         asked: None,
         reads_since: None,
+        home,
     };
     (Completion(Some(wait)), completed)
 }
@@ -136,6 +139,9 @@ impl Completed {
 
 impl Drop for Completed {
     fn drop(&mut self) {
+        if !self.home.is_here() {
+            return;
+        }
         self.give_up();
         self.wait.turns.resign(self.wait.key());
     }

@@ -14,6 +14,7 @@
 mod encode;
 mod envelope;
 mod scan;
+mod skim;
 mod tolerant;
 mod transport;
 

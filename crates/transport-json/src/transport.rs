@@ -6,6 +6,7 @@ use plushie_pool_core::{Envelope, Error, ErrorKind, FrameDecoder, Header, Read, 
 
 use crate::encode::encode;
 use crate::envelope::{Doubled, envelope};
+use crate::skim::Skimmer;
 
 /// JSON, one object a line. Binary data is a string of base64.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl Transport for Json {
     }
 
     fn decoder(&self) -> Box<dyn FrameDecoder> {
-        Box::new(Lines::default())
+        Box::new(Lines::skimming(|| Box::new(Skimmer::default())))
     }
 
     fn encode(

@@ -8,6 +8,7 @@ use plushie_pool_core::{Envelope, Error, ErrorKind, FrameDecoder, Header, Read, 
 use crate::encode::encode;
 use crate::envelope::envelope;
 use crate::scan::check;
+use crate::skim::Skimmer;
 
 /// MessagePack, each message with its length in front as a big-endian `u32`. Binary data is
 /// `bin`.
@@ -24,7 +25,7 @@ impl Transport for Msgpack {
     }
 
     fn decoder(&self) -> Box<dyn FrameDecoder> {
-        Box::new(LengthPrefixed::default())
+        Box::new(LengthPrefixed::skimming(|| Box::new(Skimmer::default())))
     }
 
     fn encode(

@@ -56,6 +56,7 @@ impl Renderer {
             }
             Step::Serve => self.serve(Duration::ZERO),
             Step::Dawdle(pause) => self.serve(pause),
+            Step::Rest(time) => std::thread::sleep(time),
             Step::Drain => while self.read().is_some() {},
             Step::Say(text) => {
                 let frame = self.quoting(&text);

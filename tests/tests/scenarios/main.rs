@@ -21,6 +21,7 @@ mod interact;
 mod launch;
 mod malformed;
 mod messages;
+mod oversized;
 mod peer;
 mod pools;
 mod recycle;

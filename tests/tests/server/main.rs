@@ -8,6 +8,7 @@ mod connect;
 mod effects;
 mod harm;
 mod modes;
+mod oversized;
 mod sessions;
 mod shared;
 mod silent;

@@ -114,6 +114,16 @@ impl EventQueue {
         lost
     }
 
+    /// An event was lost before it got here; returns how many were.
+    pub(super) fn lose(&mut self) -> u64 {
+        if self.end.is_some() || self.over {
+            return 0;
+        }
+        self.lost += 1;
+        self.statuses.clear();
+        1
+    }
+
     /// Whether a widget reports the status it reported last; remembers it if not.
     pub(super) fn repeats_status(&mut self, widget: &str, value: &str) -> bool {
         if widget.len().max(value.len()) > STATUS_BYTES {

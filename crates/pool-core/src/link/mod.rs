@@ -12,6 +12,7 @@
 mod credit;
 mod events;
 mod gate;
+mod oversized;
 mod own;
 mod requests;
 mod session;
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 pub use events::{EventBounds, SessionEvent};
+pub use oversized::TOO_LARGE;
 use session::Session;
 pub use types::{Answer, Effects, LinkConfig, LinkCounters, LinkLoad, Outcome, Submission};
 

@@ -83,16 +83,19 @@ impl<C> Requests<C> {
         overdue
     }
 
+    /// The requests that may still be answered, whether anything waits for it or not.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = (RequestId, &Answer)> {
+        let waiting = self.pending.iter();
+        let waiting = waiting.map(|(id, pending)| (*id, &pending.answer));
+        let abandoned = self.abandoned.iter().map(|(id, answer)| (*id, answer));
+        waiting.chain(abandoned)
+    }
+
     /// The request that a reply without an id is for: such replies come in order, but for those
     /// that repeat what was asked.
     pub(super) fn oldest_expecting(&self, envelope: &Envelope<'_>) -> Option<RequestId> {
         let repeated = envelope.tag.as_deref().or(envelope.stub.as_deref());
-        let waiting = self
-            .pending
-            .iter()
-            .map(|(id, pending)| (*id, &pending.answer));
-        let abandoned = self.abandoned.iter().map(|(id, answer)| (*id, answer));
-        let fitting = waiting.chain(abandoned).filter_map(|(id, answer)| {
+        let fitting = self.unanswered().filter_map(|(id, answer)| {
             let Answer::Reply { kind, tag } = answer else {
                 return None;
             };

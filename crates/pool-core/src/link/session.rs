@@ -8,6 +8,7 @@
 
 mod ending;
 mod incoming;
+mod oversized;
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};

@@ -141,6 +141,8 @@ pub struct LinkCounters {
     pub received: u64,
     /// Payloads that could not be read, and were dropped.
     pub malformed: u64,
+    /// Payloads over [`MAX_PAYLOAD`](crate::MAX_PAYLOAD) that were passed over.
+    pub oversized: u64,
     /// Replies to requests that had ended: timed out or cancelled.
     pub late: u64,
     /// Messages for no session that is open.
@@ -161,6 +163,7 @@ impl std::ops::Add for LinkCounters {
             sent: self.sent + other.sent,
             received: self.received + other.received,
             malformed: self.malformed + other.malformed,
+            oversized: self.oversized + other.oversized,
             late: self.late + other.late,
             stray: self.stray + other.stray,
             lagged: self.lagged + other.lagged,

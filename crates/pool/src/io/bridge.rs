@@ -13,6 +13,7 @@ mod incoming;
 mod outgoing;
 mod sessions;
 mod settings;
+mod unsaid;
 mod whole;
 
 use std::collections::{BTreeMap, HashMap};
@@ -425,14 +426,25 @@ impl Bridge {
         }
     }
 
-    /// Says something to the client. What its format cannot express it never hears: that is as
-    /// good as a renderer that could not express it.
+    /// Says something to the client.
     fn say(&mut self, session: &str, id: Option<&str>, body: &dyn erased_serde::Serialize) {
+        self.try_to_say(session, id, body);
+    }
+
+    /// Whether the client's format can express it; if not, the client hears nothing.
+    fn try_to_say(
+        &mut self,
+        session: &str,
+        id: Option<&str>,
+        body: &dyn erased_serde::Serialize,
+    ) -> bool {
         self.last_said = Instant::now();
         let header = Header { session, id };
-        if let Err(error) = self.client.say(header, body) {
+        let said = self.client.say(header, body);
+        if let Err(error) = &said {
             tracing::warn!(%error, "a client's format cannot express what it was to be told");
         }
+        said.is_ok()
     }
 }
 

@@ -54,7 +54,12 @@ pub(super) enum Purpose {
     /// Nobody waits for an answer.
     Tell,
     /// The client does, under this id.
-    Ask { id: Box<str>, since: Instant },
+    Ask {
+        id: Box<str>,
+        since: Instant,
+        /// `type` of the answer.
+        reply: &'static str,
+    },
     /// The bridge does, to close the session when all else is answered.
     Barrier,
     /// It is the end of the session. Confirmed or not, its place is free then.

@@ -12,13 +12,13 @@ use plushie_pool_core::{Error, ErrorKind};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStdout, Command};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
 
 #[cfg(all(unix, feature = "focus"))]
 use super::focus::FocusKeeper;
 use super::janitor::Janitor;
 use super::reach::{self, Protocol, RETRY};
 use crate::child::{spawn, tie_to_host};
+use crate::patience::timeout;
 use crate::{Environment, Grace, Process};
 
 /// The display servers there are.
@@ -207,7 +207,7 @@ impl Server {
             Error::new(ErrorKind::Display, format!("{what} within {waited:?}"))
         };
         let janitor = timeout(patience, Janitor::start()).await;
-        let mut janitor = janitor.map_err(|_| too_long("no directory for the display"))??;
+        let mut janitor = janitor.ok_or_else(|| too_long("no directory for the display"))??;
         let directory = janitor.directory().to_owned();
         let asked = program.has_fake_seat(path, &directory);
         let has_fake_seat = timeout(left().min(HELP), asked).await.unwrap_or(false);
@@ -226,11 +226,11 @@ impl Server {
         let name = program.name();
         let ready = tokio::select! {
             ready = timeout(left(), program.ready(stdout, &directory)) => match ready {
-                Ok(ready) => ready.map_err(|error| {
+                Some(ready) => ready.map_err(|error| {
                     let message = format!("{name} does not say where it can be reached: {error}");
                     Error::new(ErrorKind::Display, message)
                 }),
-                Err(_) => Err(too_long(&format!("{name} was not ready"))),
+                None => Err(too_long(&format!("{name} was not ready"))),
             },
             _ = process.wait() => {
                 Err(Error::new(ErrorKind::Display, format!("{name} ended before it was ready")))
@@ -243,7 +243,7 @@ impl Server {
         match ready {
             Ok(environment) => {
                 let keeper = timeout(left(), focus_keeper(program, &environment)).await;
-                let keeper = keeper.unwrap_or_else(|_| {
+                let keeper = keeper.unwrap_or_else(|| {
                     tracing::warn!("{name} does not answer; its windows get no focus");
                     None
                 });

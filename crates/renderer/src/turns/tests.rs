@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use plushie_pool_core::link::Outcome;
 
 use super::*;
+use crate::Home;
 use crate::wait::{self, Completed, Completion};
 
 /// Somebody who waits, as `Renderer::poll_completed` has it.
@@ -26,7 +27,7 @@ impl Wake for Count {
 
 impl Asker {
     fn new(turns: &Arc<Turns>) -> Self {
-        let (completion, completed) = wait::begin(turns);
+        let (completion, completed) = wait::begin(turns, Home::here());
         Self {
             completion: Some(completion),
             completed,

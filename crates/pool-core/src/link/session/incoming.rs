@@ -9,7 +9,7 @@ use crate::link::events::SessionEvent;
 use crate::link::gate::Step;
 use crate::link::own::{self, OWN};
 use crate::link::requests::Pending;
-use crate::link::{Answer, Effects, LinkConfig, Outcome, Wire};
+use crate::link::{Answer, Effects, LinkConfig, Outcome, TOO_LARGE, Wire};
 use crate::{Envelope, Error, ErrorKind, Message, RequestId};
 
 impl<C> Session<C> {
@@ -73,7 +73,7 @@ impl<C> Session<C> {
         }
     }
 
-    fn closed_by_renderer(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
+    pub(super) fn closed_by_renderer(&mut self, wire: &mut Wire, effects: &mut Effects<C>) {
         if matches!(self.state, State::Closing { .. }) {
             self.confirm_close(wire, effects);
         } else {
@@ -106,7 +106,7 @@ impl<C> Session<C> {
         }
     }
 
-    fn failure(&self, message: &str) -> Error {
+    pub(super) fn failure(&self, message: &str) -> Error {
         Error::new(ErrorKind::SessionFailed, message).with_session(self.id)
     }
 
@@ -162,6 +162,11 @@ impl<C> Session<C> {
         self.gate.answered(id);
         self.requests.settle(&self.credit);
         match self.requests.remove(id) {
+            Some(pending) if envelope.family.as_deref() == Some(TOO_LARGE) => {
+                let text = envelope.value.as_deref().unwrap_or("the reply is too long");
+                let error = Error::new(ErrorKind::ReplyTooLarge, text);
+                self.end(id, pending.completion, error, wire, effects);
+            }
             Some(pending) => self.answer(id, pending, message, wire, effects),
             None if own::is_own(id) => {}
             None => {

@@ -9,7 +9,7 @@ use plushie_pool_core::{Class, Envelope, Error, ErrorKind, Forwarded, Header, Ou
 use plushie_pool_renderer::Completed;
 
 use super::whole::Whole;
-use super::{Bridge, MOST, Phase, TURN};
+use super::{Bridge, MOST, Phase, TURN, unsaid};
 use crate::builder::LONGEST;
 use crate::choice::splice;
 use crate::fonts;
@@ -261,6 +261,7 @@ impl Bridge {
         let outline = Outgoing {
             class: Class::of(&envelope.kind),
             asks: asks.map(Into::into),
+            reply: unsaid::reply_to(&envelope.kind),
             purpose: Purpose::Tell,
             bytes: payload.len(),
         };
@@ -290,6 +291,7 @@ impl Bridge {
         let outline = Outgoing {
             class: Class::Plain,
             asks: None,
+            reply: "query_response",
             purpose: Purpose::Barrier,
             bytes: 0,
         };
@@ -300,6 +302,7 @@ impl Bridge {
         let Outgoing {
             class,
             asks,
+            reply,
             mut purpose,
             bytes,
         } = outline;
@@ -345,6 +348,7 @@ impl Bridge {
                 purpose = Purpose::Ask {
                     id: name,
                     since: now,
+                    reply,
                 };
                 Answer::Any
             }
@@ -439,6 +443,8 @@ struct Outgoing {
     class: Class,
     /// The client waits for an answer under this id.
     asks: Option<Box<str>>,
+    /// `type` of that answer.
+    reply: &'static str,
     purpose: Purpose,
     /// What the client's message takes, its id included.
     bytes: usize,

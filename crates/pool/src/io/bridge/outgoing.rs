@@ -4,12 +4,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use plushie_pool_core::link::{Outcome, SessionEvent};
-use plushie_pool_core::{Error, ErrorKind, Forwarded, Message, Phase as Waited, RequestId};
+use plushie_pool_core::{
+    Error, ErrorKind, Forwarded, MAX_PAYLOAD, Message, Phase as Waited, RequestId,
+};
 use plushie_pool_renderer::Hello;
 
 use super::{Bridge, Phase, Source};
 use crate::io::says::{self, Code};
 use crate::io::work::{Key, Purpose, Sent, Work};
+
+/// How long a reply is that the pool passed over, in bytes; exactly, in its error alone.
+const AT_LEAST: usize = MAX_PAYLOAD + 1;
 
 impl Bridge {
     /// Has the renderer's hello ready, or sees to it: only a renderer that runs can say it.
@@ -83,9 +88,12 @@ impl Bridge {
         tenant.left(sent.bytes);
         let name = tenant.name.clone();
         match (sent.purpose, outcome) {
-            (Purpose::Ask { id, since }, Ok(Outcome::Reply(message))) => {
+            (Purpose::Ask { id, since, .. }, Ok(Outcome::Reply(message))) => {
                 self.count(since);
                 self.pass_on(&name, Some(&id), &message);
+            }
+            (Purpose::Ask { id, reply, .. }, Err(error)) if is_too_large(&error) => {
+                self.answer_without_body(&name, &id, reply, error, AT_LEAST);
             }
             // A renderer would say nothing, and the client has a timeout of its own.
             (Purpose::Ask { id, .. }, Err(error)) if is_timeout(&error) => {
@@ -130,9 +138,16 @@ impl Bridge {
                 self.interacts.ended(id, Ok(message));
             }
             Some(SessionEvent::InteractFailed { id, error }) => {
-                let was_theirs = tenant.interacts.remove(&id).is_some();
+                let ended = tenant.interacts.remove(&id);
+                let was_theirs = ended.is_some();
                 tracing::warn!(session = &*name, %error, "a client's interact fails");
                 let is_unanswered_step = error.kind() == ErrorKind::Timeout(Waited::Step);
+                if let Some(interact) = ended
+                    && is_too_large(&error)
+                {
+                    let (reply, error) = ("interact_response", error.clone());
+                    self.answer_without_body(&name, &interact.id, reply, error, AT_LEAST);
+                }
                 self.interacts.ended(id, Err(error));
                 if was_theirs && is_unanswered_step {
                     let message = "the host did not answer a step of an interact with a tree";
@@ -208,8 +223,14 @@ impl Bridge {
         if id.is_none() {
             forwarded = forwarded.keeping_id();
         }
-        self.say(name, id, &forwarded);
+        if !self.try_to_say(name, id, &forwarded) {
+            self.leave_unsaid(name, id, message);
+        }
     }
+}
+
+fn is_too_large(error: &Error) -> bool {
+    error.kind() == ErrorKind::ReplyTooLarge
 }
 
 fn is_timeout(error: &Error) -> bool {
