@@ -280,6 +280,7 @@ impl Bridge {
         let outline = Outgoing {
             class: Class::Tree,
             asks: None,
+            reply: "query_response",
             purpose: Purpose::Tell,
             bytes: 0,
         };
