@@ -48,6 +48,9 @@ pub enum ErrorKind {
     SessionFailed,
     /// The reply to a request has another type than the one expected.
     UnexpectedReply,
+    /// The renderer could not read a request, and dropped it: its `type` is unknown, or a field is
+    /// missing or of another type.
+    MessageDropped,
     /// The reply to a request is longer than the pool keeps, 64 MiB, and was passed over.
     ReplyTooLarge,
     /// A bound on time was reached in this phase.
@@ -215,12 +218,12 @@ impl Error {
     pub fn origin(&self) -> Origin {
         use ErrorKind::{
             Config, Decode, Display, Encode, Framing, Handshake, InvalidMessage, Launch,
-            PoolClosed, PoolFull, RendererExited, RendererNotFound, ReplyTooLarge,
+            MessageDropped, PoolClosed, PoolFull, RendererExited, RendererNotFound, ReplyTooLarge,
             RestartsExhausted, SessionClosed, SessionFailed, Timeout, UnexpectedReply,
         };
         match self.0.kind {
             Config | InvalidMessage | Encode | Decode | RendererNotFound | Display | PoolClosed
-            | SessionClosed | UnexpectedReply | ReplyTooLarge => Origin::Caller,
+            | SessionClosed | UnexpectedReply | ReplyTooLarge | MessageDropped => Origin::Caller,
             Timeout(Phase::Step) => Origin::Caller,
             PoolFull | Timeout(Phase::Acquire | Phase::Send) => Origin::Pool,
             Launch | Handshake | RendererExited | Framing | SessionFailed | RestartsExhausted

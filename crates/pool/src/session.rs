@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// Sends a message that has no reply: `snapshot`, `patch`, `subscribe`, ... One that the
-    /// renderer cannot read it drops without a word.
+    /// renderer cannot read it drops, which only the log tells, at `warn`.
     ///
     /// `message` serialises as a map with a `type`; the pool adds `session`. It waits while an
     /// interact runs, unless it is the `snapshot` or `patch` that answers a step, and while
@@ -103,8 +103,10 @@ impl Session {
     ///
     /// As [`send`](Self::send); [`UnexpectedReply`](ErrorKind::UnexpectedReply) if what came
     /// back has another type; [`ReplyTooLarge`](ErrorKind::ReplyTooLarge) if it is over 64 MiB, as
-    /// a screenshot of 4100x4100 is; [`Timeout`](ErrorKind::Timeout) of the reply phase. The renderer
-    /// drops a message it cannot read without a word, which ends as the latter.
+    /// a screenshot of 4100x4100 is; [`MessageDropped`](ErrorKind::MessageDropped) if the
+    /// renderer says that it cannot read a message, and only this one can be meant;
+    /// [`Timeout`](ErrorKind::Timeout) of the reply phase, with what the renderer wrote to its
+    /// stderr since.
     ///
     /// # Cancel safety
     ///

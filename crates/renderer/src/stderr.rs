@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use plushie_pool_core::link::unreadable;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
@@ -26,13 +27,18 @@ const CHUNK: usize = 8 * 1024;
 /// must not drown in them. Nor in a backtrace: of the lines before the last 40, those are kept
 /// that say what panicked and why, the last 4 of them.
 ///
-/// Each line is also an event of `tracing`, at `debug`; a repetition at `trace`.
+/// Each line is also an event of `tracing`, at `debug`; a repetition at `trace`; and at `warn` one
+/// that says that the renderer could not read a message.
 #[derive(Clone)]
 pub struct StderrTail {
     kept: Arc<Mutex<Kept>>,
+    /// Is told of each line that is new.
+    listener: Arc<OnceLock<Listener>>,
     /// Closed when the stream has ended.
     ended: watch::Receiver<()>,
 }
+
+type Listener = Box<dyn Fn(&str) + Send + Sync>;
 
 impl StderrTail {
     /// Starts reading `stream` on a task, until it ends. Nobody has to look at the lines: an
@@ -50,11 +56,12 @@ impl StderrTail {
         let (ended_tx, ended) = watch::channel(());
         let tail = Self {
             kept: Arc::default(),
+            listener: Arc::default(),
             ended,
         };
-        let kept = Arc::clone(&tail.kept);
+        let (kept, listener) = (tail.kept.clone(), tail.listener.clone());
         tokio::spawn(async move {
-            read_to_end(stream, &kept, &source).await;
+            read_to_end(stream, &kept, &listener, &source).await;
             drop(ended_tx);
         });
         tail
@@ -64,8 +71,15 @@ impl StderrTail {
     pub fn silent() -> Self {
         Self {
             kept: Arc::default(),
+            listener: Arc::default(),
             ended: watch::channel(()).1,
         }
+    }
+
+    /// Has `listener` told of each line from now on, but for repetitions that say nothing new. A
+    /// second listener is not taken.
+    pub(crate) fn listen(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
     }
 
     /// The lines kept so far, oldest first; empty if there are none. Says how many lines it
@@ -105,6 +119,7 @@ impl fmt::Debug for StderrTail {
 async fn read_to_end(
     mut stream: impl AsyncRead + Unpin,
     kept: &Mutex<Kept>,
+    listener: &OnceLock<Listener>,
     source: &impl fmt::Display,
 ) {
     let mut chunk = vec![0; CHUNK];
@@ -122,7 +137,7 @@ async fn read_to_end(
             match piece.strip_suffix(b"\n") {
                 Some(rest) => {
                     line.extend(rest);
-                    record(&mut line, kept, source);
+                    record(&mut line, kept, listener, source);
                 }
                 None => line.extend(piece),
             }
@@ -130,16 +145,31 @@ async fn read_to_end(
         lock(kept).unfinished.clone_from(&line);
     }
     if !line.is_empty() {
-        record(&mut line, kept, source);
+        record(&mut line, kept, listener, source);
     }
 }
 
 /// Keeps and logs a whole line, and empties it.
-fn record(line: &mut Line, kept: &Mutex<Kept>, source: &impl fmt::Display) {
+fn record(
+    line: &mut Line,
+    kept: &Mutex<Kept>,
+    listener: &OnceLock<Listener>,
+    source: &impl fmt::Display,
+) {
     line.end();
     let is_new = lock(kept).add(line);
+    let text = line.to_string();
+    // Each of these is a message that was dropped.
+    let is_loss = unreadable(&text).is_some();
+    if let Some(listener) = listener.get()
+        && (is_new || is_loss)
+    {
+        listener(&text);
+    }
     // Not under the lock: a subscriber may be slow.
-    if is_new {
+    if is_loss {
+        tracing::warn!(%source, "the renderer dropped a message: {line}");
+    } else if is_new {
         tracing::debug!(%source, "{line}");
     } else {
         tracing::trace!(%source, "{line}");
@@ -316,7 +346,7 @@ mod tests {
 
     async fn tail_of(bytes: &[u8]) -> String {
         let kept = Mutex::default();
-        read_to_end(bytes, &kept, &"test").await;
+        read_to_end(bytes, &kept, &OnceLock::new(), &"test").await;
         lock(&kept).to_string()
     }
 
@@ -391,7 +421,7 @@ mod tests {
         let kept = Mutex::default();
         let mut all = vec![b'x'; 3 * 1024 * 1024];
         all.extend_from_slice(b"\nend");
-        read_to_end(&all[..], &kept, &"test").await;
+        read_to_end(&all[..], &kept, &OnceLock::new(), &"test").await;
         let kept = lock(&kept);
         assert_eq!(
             kept.to_string(),

@@ -82,6 +82,15 @@ pub(crate) async fn start(
     let grace = config.grace;
     let source = Source::new(reader, input);
     let shared = Arc::new(Shared::new(config, identity, observer, writer, source));
+    if let Some(process) = &process {
+        let complained = Arc::downgrade(&shared);
+        process.stderr().listen(move |line| {
+            if let Some(shared) = complained.upgrade() {
+                let now = Instant::now();
+                shared.with_link(|link, effects| link.complained(line, now, effects));
+            }
+        });
+    }
     tokio::spawn(supervise(shared.clone(), process, grace));
     Ok(Renderer::new(shared))
 }

@@ -11,6 +11,7 @@ mod company;
 mod crash;
 mod cut;
 mod doubled;
+mod dropped;
 mod effects;
 mod events;
 mod failure;

@@ -26,6 +26,8 @@ struct Running {
     id: RequestId,
     /// The renderer waits for a tree until then; `None` between steps.
     step_until: Option<Instant>,
+    /// There was a step, so the renderer has read it.
+    read: bool,
     /// Nobody will answer the steps any more: the pool does, with a patch that changes nothing.
     orphaned: bool,
     /// A query that is either answered, when the renderer is done with the interact, or taken
@@ -74,6 +76,7 @@ impl Gate {
                 self.running = Some(Running {
                     id,
                     step_until: None,
+                    read: false,
                     orphaned: false,
                     probe: None,
                 });
@@ -83,10 +86,22 @@ impl Gate {
         }
     }
 
+    /// The interact that runs.
+    pub(super) fn running(&self) -> Option<RequestId> {
+        Some(self.running.as_ref()?.id)
+    }
+
+    /// The interact that runs, if nothing shows that the renderer has read it.
+    pub(super) fn unread(&self) -> Option<RequestId> {
+        let running = self.running.as_ref()?;
+        (!running.read && !running.orphaned).then_some(running.id)
+    }
+
     /// The renderer asked for a tree.
     pub(super) fn step(&mut self, id: Option<RequestId>, now: Instant, patience: Duration) -> Step {
         match &mut self.running {
             Some(running) if Some(running.id) == id => {
+                running.read = true;
                 if running.orphaned {
                     let probe = running.probe.take();
                     return probe.map_or(Step::AnswerEmpty, |_| Step::Answered);

@@ -9,6 +9,7 @@
 //! 3. carries out the [`Effects`], after letting go of any lock;
 //! 4. calls [`expire`](Link::expire) when [`deadline`](Link::deadline) has passed.
 
+mod complaints;
 mod credit;
 mod events;
 mod gate;
@@ -23,8 +24,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use complaints::Complaints;
 use serde::Deserialize;
 
+pub use complaints::unreadable;
 pub use events::{EventBounds, SessionEvent};
 pub use oversized::TOO_LARGE;
 use session::Session;
@@ -61,6 +64,9 @@ struct Wire {
     deadline: Option<Instant>,
     armed: Option<Instant>,
     counters: LinkCounters,
+    /// How many of the messages that were sent the renderer has read, as its replies show.
+    read: u64,
+    complaints: Complaints,
 }
 
 impl<C> Link<C> {
@@ -77,6 +83,8 @@ impl<C> Link<C> {
                 deadline: None,
                 armed: None,
                 counters: LinkCounters::default(),
+                read: 0,
+                complaints: Complaints::default(),
             },
             next_turn: SessionId::new(0),
             gone: None,

@@ -23,6 +23,10 @@ pub(super) struct Pending<C> {
     pub(super) answer: Answer,
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
+    /// How many messages the link had sent with it.
+    pub(super) sent: u64,
+    /// The renderer seems to have dropped it: the deadline that it had before.
+    pub(super) suspected: Option<Instant>,
     /// `None` if its end is told as an event.
     pub(super) completion: Option<C>,
 }
@@ -41,6 +45,24 @@ impl<C> Requests<C> {
             self.pending.reserve_exact(1);
         }
         self.pending.push_back((id, pending));
+    }
+
+    /// Those that something waits for.
+    pub(super) fn pending(&self) -> impl Iterator<Item = (RequestId, &Pending<C>)> {
+        self.pending.iter().map(|(id, pending)| (*id, pending))
+    }
+
+    pub(super) fn get_mut(&mut self, id: RequestId) -> Option<&mut Pending<C>> {
+        let mut pending = self.pending.iter_mut();
+        let found = pending.find(|(known, _)| *known == id);
+        found.map(|(_, pending)| pending)
+    }
+
+    /// The request that was the link's `sent`-th message.
+    pub(super) fn sent_as(&mut self, sent: u64) -> Option<(RequestId, &mut Pending<C>)> {
+        let mut pending = self.pending.iter_mut();
+        let found = pending.find(|(_, pending)| pending.sent == sent);
+        found.map(|(id, pending)| (*id, pending))
     }
 
     /// Takes a request off the books for good.

@@ -6,6 +6,7 @@
 //!    +---------- session_error, session_closed, renderer gone ----------+
 //! ```
 
+mod dropped;
 mod ending;
 mod incoming;
 mod oversized;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use dropped::Doubt;
 
 use super::credit::Credit;
 use super::events::{EventQueue, SessionEvent};
@@ -48,6 +50,8 @@ pub(super) struct Session<C> {
     readers: Vec<Waker>,
     /// Probes sent so far.
     probes: u64,
+    /// Whether requests were dropped is being found out.
+    doubt: Option<Doubt>,
 }
 
 #[derive(Debug)]
@@ -77,6 +81,7 @@ impl<C> Session<C> {
             events: EventQueue::new(config.events),
             readers: Vec::new(),
             probes: 0,
+            doubt: None,
         }
     }
 
@@ -188,6 +193,8 @@ impl<C> Session<C> {
                 answer,
                 deadline,
                 timeout,
+                sent: wire.counters.sent,
+                suspected: None,
                 completion,
             };
             self.requests.insert(id, pending);

@@ -106,6 +106,7 @@ impl<C> Session<C> {
         let overdue: VecDeque<_> = overdue;
         for submission in overdue {
             let error = Error::timeout(Phase::Send, submission.timeout)
+                .with_hint(self.why_unsent(wire))
                 .with_session(self.id)
                 .with_request(submission.id);
             effects.finished.push((submission.completion, Err(error)));
@@ -115,13 +116,52 @@ impl<C> Session<C> {
     fn expire_pending(&mut self, now: Instant, wire: &mut Wire, effects: &mut Effects<C>) {
         let overdue = self.requests.overdue(now, |at| wire.wake_by(at, effects));
         for id in overdue {
+            if self.judge(id, wire, effects) {
+                continue;
+            }
             if let Some(pending) = self.requests.abandon(id, &self.credit) {
-                let error = Error::timeout(Phase::Reply, pending.timeout).with_hint(
-                    "the renderer drops a message it cannot read without a word: check its fields",
-                );
+                let said = wire.complaints.text_since(pending.sent);
+                let error = Error::timeout(Phase::Reply, pending.timeout)
+                    .with_hint(self.why_unanswered(id, &said))
+                    .with_stderr(&said);
                 self.end(id, pending.completion, error, wire, effects);
                 self.orphan(id, wire, effects);
             }
+        }
+    }
+
+    /// Why a message that waits for its turn has not had it.
+    fn why_unsent(&self, wire: &Wire) -> String {
+        let waiting = match self.gate.running() {
+            Some(id) if self.gate.wants_tree() => format!(
+                "interact {id}, which waits for the tree of its step: answer every InteractStep \
+                 with a snapshot or a patch"
+            ),
+            Some(id) => format!("interact {id}, which the renderer has not answered"),
+            None if !self.credit.available() => format!(
+                "the renderer to take {} messages that were sent before",
+                self.credit.outstanding()
+            ),
+            None if !wire.has_room() => format!(
+                "the renderer to read {} bytes that were written before",
+                wire.unsent_bytes
+            ),
+            None => "messages before it".to_owned(),
+        };
+        format!("it was never sent: it waited for {waiting}")
+    }
+
+    /// What may keep the renderer from answering a request.
+    fn why_unanswered(&self, id: RequestId, said: &str) -> &'static str {
+        if self.gate.running() == Some(id) && self.gate.wants_tree() {
+            "the interact waits for the tree of its step: answer every InteractStep with a \
+             snapshot or a patch"
+        } else if said.is_empty() {
+            "the renderer may be busy, or the timeout too short; it has written nothing to its \
+             stderr since, where it names messages that it cannot read, unless RUST_LOG or a \
+             server keeps that from the pool"
+        } else {
+            "what the renderer wrote to its stderr since may say why"
         }
     }
 

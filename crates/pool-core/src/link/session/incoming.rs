@@ -167,8 +167,11 @@ impl<C> Session<C> {
                 let error = Error::new(ErrorKind::ReplyTooLarge, text);
                 self.end(id, pending.completion, error, wire, effects);
             }
-            Some(pending) => self.answer(id, pending, message, wire, effects),
-            None if own::is_own(id) => {}
+            Some(pending) => {
+                wire.read = wire.read.max(pending.sent);
+                self.answer(id, pending, message, wire, effects);
+            }
+            None if own::is_own(id) => self.own_answered(id, wire, effects),
             None => {
                 wire.counters.late += 1;
                 tracing::debug!(session = %self.id, %id, "late reply");
