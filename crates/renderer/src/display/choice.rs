@@ -15,9 +15,10 @@ pub enum Display {
     Auto,
     /// The display that is there: `WAYLAND_DISPLAY`, `WAYLAND_SOCKET` or `DISPLAY` name it.
     Inherit,
-    /// A headless weston of the pool's own, whatever is there.
+    /// A headless weston of the pool's own, whatever is there. A new window gets the input focus
+    /// if it knows `--fake-seat`, which version 10 does not.
     Weston,
-    /// An Xvfb of the pool's own, whatever is there.
+    /// An Xvfb of the pool's own, whatever is there. A new window gets the input focus.
     Xvfb,
     /// None: one that is there is hidden. A plushie-renderer then opens no window, and ends.
     None,
