@@ -1,5 +1,6 @@
 //! Where clients connect.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,10 @@ pub enum Listen {
     /// A Unix socket in a directory of its own, where only this user may look. The directory is
     /// in `XDG_RUNTIME_DIR`, the temporary directory or `/tmp`: the first where it can be made
     /// and the socket's path is short enough. Removed in the end.
+    ///
+    /// Beside it is a socket for each mode that is served, such as `headless.sock`: who connects
+    /// there gets sessions in that mode, unless the settings name another. For clients that cannot
+    /// say more in their settings than what a renderer knows.
     Private,
     /// A Unix socket at this path, to which only this user may connect. A relative path is one
     /// in the current directory. A socket that no process has any more is replaced. Removed in
@@ -34,7 +39,7 @@ pub enum Listen {
 #[derive(Debug)]
 pub(crate) enum Bound {
     #[cfg(unix)]
-    Unix(SocketFile, std::os::unix::net::UnixListener),
+    Unix(SocketFile, Vec<Endpoint<std::os::unix::net::UnixListener>>),
     Tcp(std::net::TcpListener, SocketAddr),
 }
 
@@ -44,26 +49,35 @@ pub(crate) enum Listener {
     Unix {
         /// Dropped first, in this order.
         _file: SocketFile,
-        listener: tokio::net::UnixListener,
+        endpoints: Vec<Endpoint<tokio::net::UnixListener>>,
     },
     Tcp(TcpListener),
 }
 
+/// One of the sockets of a server, and the mode of those who connect there; none for the default.
+#[derive(Debug)]
+pub(crate) struct Endpoint<T> {
+    pub(crate) listener: T,
+    pub(crate) mode: Option<String>,
+}
+
 impl Listen {
-    pub(crate) fn bind(&self) -> Result<Bound, Error> {
+    /// `modes` are those that are served.
+    pub(crate) fn bind(&self, modes: &[String]) -> Result<Bound, Error> {
         match self {
             #[cfg(unix)]
             Self::Private => {
-                let (listener, file) = SocketFile::private()?;
-                Ok(Bound::Unix(file, listener))
+                let (endpoints, file) = SocketFile::private(modes)?;
+                Ok(Bound::Unix(file, endpoints))
             }
             #[cfg(unix)]
             Self::Unix(path) => {
                 let (listener, file) = SocketFile::at(path)?;
-                Ok(Bound::Unix(file, listener))
+                let mode = None;
+                Ok(Bound::Unix(file, vec![Endpoint { listener, mode }]))
             }
             #[cfg(not(unix))]
-            Self::Private => Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))).bind(),
+            Self::Private => Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))).bind(modes),
             #[cfg(not(unix))]
             Self::Unix(path) => {
                 let message = format!("{} would be a Unix socket", path.display());
@@ -108,8 +122,11 @@ impl Bound {
     pub(crate) fn into_listener(self) -> io::Result<Listener> {
         Ok(match self {
             #[cfg(unix)]
-            Self::Unix(file, listener) => Listener::Unix {
-                listener: tokio::net::UnixListener::from_std(listener)?,
+            Self::Unix(file, endpoints) => Listener::Unix {
+                endpoints: endpoints
+                    .into_iter()
+                    .map(Endpoint::into_async)
+                    .collect::<io::Result<_>>()?,
                 _file: file,
             },
             Self::Tcp(listener, _) => Listener::Tcp(TcpListener::from_std(listener)?),
@@ -118,35 +135,77 @@ impl Bound {
 }
 
 impl Listener {
-    /// A client's connection, and its process or address.
-    pub(crate) async fn accept(&self) -> io::Result<(Accepted, String)> {
+    /// The next client.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             #[cfg(unix)]
-            Self::Unix { listener, .. } => {
-                let (stream, _) = listener.accept().await?;
+            Self::Unix { endpoints, .. } => {
+                let (stream, mode) = poll_fn(|context| accept_at_any(endpoints, context)).await?;
                 let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
                 let peer = peer.map_or_else(|| "unix".to_owned(), |pid| format!("pid {pid}"));
-                Ok((Accepted::Unix(stream.into_std()?), peer))
+                Ok(Accepted {
+                    socket: Socket::Unix(stream.into_std()?),
+                    peer,
+                    mode,
+                })
             }
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Requests are small, and each is waited for.
                 stream.set_nodelay(true)?;
-                Ok((Accepted::Tcp(stream.into_std()?), peer.to_string()))
+                Ok(Accepted {
+                    socket: Socket::Tcp(stream.into_std()?),
+                    peer: peer.to_string(),
+                    mode: None,
+                })
             }
         }
     }
 }
 
+#[cfg(unix)]
+impl Endpoint<std::os::unix::net::UnixListener> {
+    fn into_async(self) -> io::Result<Endpoint<tokio::net::UnixListener>> {
+        Ok(Endpoint {
+            listener: tokio::net::UnixListener::from_std(self.listener)?,
+            mode: self.mode,
+        })
+    }
+}
+
+/// The next connection at any of them.
+#[cfg(unix)]
+fn accept_at_any(
+    endpoints: &[Endpoint<tokio::net::UnixListener>],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<(tokio::net::UnixStream, Option<String>)>> {
+    for endpoint in endpoints {
+        if let Poll::Ready(accepted) = endpoint.listener.poll_accept(context) {
+            return Poll::Ready(accepted.map(|(stream, _)| (stream, endpoint.mode.clone())));
+        }
+    }
+    Poll::Pending
+}
+
+/// A client that connected.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) socket: Socket,
+    /// Its process or address.
+    pub(crate) peer: String,
+    /// The mode that the address stands for, if for any.
+    pub(crate) mode: Option<String>,
+}
+
 /// A connection that belongs to no runtime.
 #[derive(Debug)]
-pub(crate) enum Accepted {
+pub(crate) enum Socket {
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream),
     Tcp(std::net::TcpStream),
 }
 
-impl Accepted {
+impl Socket {
     /// To be called inside a runtime with I/O enabled, to which the connection belongs then. A
     /// client that goes without a word is noticed within about this time, or 30 s.
     pub(crate) fn into_stream(self, patience: Duration) -> io::Result<Stream> {

@@ -111,7 +111,8 @@ impl Server {
     ///
     /// A client gets sessions of the pool whose mode its settings name, as in `{"type":
     /// "settings", "settings": {"protocol_version": 1, "pool_mode": "headless"}}`, or else of the
-    /// default one. A single [`SessionPool`] serves its own mode; a client that names another is
+    /// default one, or the one of the socket at which it connects: see [`Listen::Private`]. A
+    /// single [`SessionPool`] serves its own mode; a client that names another is
     /// told so, and cut off.
     ///
     /// # Errors
@@ -127,7 +128,10 @@ impl Server {
             return Err(Error::new(ErrorKind::Config, "the token is blank")
                 .with_hint("set one that is not, or none at all"));
         }
-        let bound = listen.bind()?;
+        let pools = pools.into();
+        // One that is there by itself may be in a mode of any name.
+        let modes = Some(pools.modes()).filter(|modes| modes.len() > 1);
+        let bound = listen.bind(&modes.unwrap_or_default())?;
         if config.token.is_none() && !bound.is_local() {
             let message = format!("{} can be reached by other machines", bound.address());
             return Err(Error::new(ErrorKind::Config, message)
@@ -139,7 +143,7 @@ impl Server {
             ledger: Ledger::new(),
             address: bound.address(),
             since: Instant::now(),
-            pools: pools.into(),
+            pools,
         });
         let closing = watch::Sender::new(false);
         let (end, over) = watch::channel(());
@@ -298,12 +302,12 @@ impl Host {
         let handshakes = Handshakes::new(self.config.max_handshakes, self.config.max_clients);
         loop {
             match listener.accept().await {
-                Ok((accepted, peer)) => {
+                Ok(accepted) => {
                     let handshake = handshakes.begin().await;
                     let Some((place, presence)) = Place::least_used(places) else {
                         return;
                     };
-                    let client = self.client(accepted, peer, handshake, place);
+                    let client = self.client(accepted, handshake, place);
                     let client = async move {
                         client.await;
                         drop(presence);
@@ -324,15 +328,16 @@ impl Host {
     fn client(
         &self,
         accepted: Accepted,
-        peer: String,
         handshake: Handshake,
         place: &Place,
     ) -> impl Future<Output = ()> + use<> {
+        let Accepted { socket, peer, mode } = accepted;
         let page = Arc::new(Page::new(self.desk.clone(), peer.clone()));
         let mut config = BridgeConfig::default();
         config.transport = "listen".to_owned();
         config.max_sessions = self.config.max_sessions_per_client;
         config.keep_alive = self.config.keep_alive;
+        config.mode = mode;
         config.gauge = Some(page);
         let token = self.config.token.clone();
         config.handshake_memory = token.as_ref().map(|_| self.handshake_memory.clone());
@@ -345,7 +350,7 @@ impl Host {
         };
         let stream = {
             let _entered = place.handle.enter();
-            accepted.into_stream(patience.stall)
+            socket.into_stream(patience.stall)
         };
         let desk = self.desk.clone();
         async move {

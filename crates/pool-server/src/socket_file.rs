@@ -17,6 +17,8 @@ use plushie_pool::{Error, ErrorKind};
 use plushie_pool_renderer::{PrivateDirectory, is_abandoned};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::listener::Endpoint;
+
 /// A socket's place in the file system; removed when dropped.
 ///
 /// Drop it before the socket that was bound there: while that is open no other server takes its
@@ -32,8 +34,15 @@ pub(crate) struct SocketFile {
 /// Of the names of private directories.
 const PREFIX: &str = "plushie-pool-";
 
-/// The names of what there is in one: the socket, and what `plushie-pool run` puts beside it.
-const FILES: [&str; 2] = ["renderer.sock", "plushie-renderer"];
+/// The names of what there is in one: the socket, what `plushie-pool run` puts beside it, and the
+/// sockets of modes.
+const FILES: [&str; 5] = [
+    "renderer.sock",
+    "plushie-renderer",
+    "mock.sock",
+    "headless.sock",
+    "windowed.sock",
+];
 
 /// How many clients may wait to be accepted, as the standard library has it.
 const BACKLOG: i32 = 128;
@@ -42,21 +51,33 @@ const BACKLOG: i32 = 128;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl SocketFile {
-    /// A socket in a new directory of its own, where only this user may look.
-    pub(crate) fn private() -> Result<(UnixListener, Self), Error> {
+    /// A socket in a new directory of its own, where only this user may look, and beside it one
+    /// for each of these modes.
+    pub(crate) fn private(modes: &[String]) -> Result<(Vec<Endpoint<UnixListener>>, Self), Error> {
         let made = PrivateDirectory::filled(PREFIX, |directory| {
             let path = directory.join(FILES[0]);
             let (listener, inode) = bind(&path)?;
-            Ok((listener, inode, path))
+            let mut endpoints = vec![Endpoint {
+                listener,
+                mode: None,
+            }];
+            for mode in modes {
+                let (listener, _) = bind(&directory.join(format!("{mode}.sock")))?;
+                endpoints.push(Endpoint {
+                    listener,
+                    mode: Some(mode.clone()),
+                });
+            }
+            Ok((endpoints, inode, path))
         });
-        let (directory, (listener, inode, path)) = made?;
+        let (directory, (endpoints, inode, path)) = made?;
         directory.sweep(PREFIX, &FILES);
         let file = Self {
             path,
             inode,
             _directory: Some(directory),
         };
-        Ok((listener, file))
+        Ok((endpoints, file))
     }
 
     /// A socket of this name. It takes the place of a socket that no process has any more, and of

@@ -183,6 +183,33 @@ async fn what_is_not_served_is_refused_with_what_is() {
 }
 
 #[tokio::test]
+async fn a_mode_is_asked_for_by_the_address_too() {
+    let server = serving(|_| Ok(pool())).await;
+    let address = std::path::Path::new(server.address());
+    for (name, settings, mode) in [
+        ("headless.sock", json!({}), "headless"),
+        ("mock.sock", json!({}), "mock"),
+        ("mock.sock", json!({"pool_mode": "headless"}), "headless"),
+    ] {
+        for format in FORMATS {
+            let stream = UnixStream::connect(address.with_file_name(name));
+            let stream = stream.await.unwrap();
+            let (mut client, hello) =
+                within(Client::admitted(stream, format, settings.clone())).await;
+            assert_eq!(hello["mode"], mode, "{name}");
+            assert_eq!(draws(&mut client).await, mode == "headless");
+        }
+    }
+    assert!(!address.with_file_name("windowed.sock").exists());
+    within(server.shutdown()).await;
+    assert!(!address.parent().unwrap().exists());
+
+    let one = served(pool().mode(RendererMode::Headless)).await;
+    let directory = std::path::Path::new(one.address()).parent().unwrap();
+    assert_eq!(std::fs::read_dir(directory).unwrap().count(), 1);
+}
+
+#[tokio::test]
 async fn the_end_of_the_set_ends_a_pool_that_starts() {
     let base = tempfile::tempdir().unwrap();
     let (renderer, started) = (base.path().join("silent"), base.path().join("started"));
