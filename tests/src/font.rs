@@ -1,4 +1,4 @@
-//! A font made of one glyph, for tests of who has which fonts.
+//! A font made of one glyph, for tests of which session has which fonts.
 
 /// A TrueType font of this family, in which `x` is a block as large as the letter may be: no
 /// other font draws it so.
@@ -23,7 +23,7 @@ pub fn block(family: &str) -> Vec<u8> {
     let mut bodies = Vec::new();
     for (tag, body) in tables {
         font.extend(tag);
-        // Nobody checks the sum.
+        // The sum is not checked.
         for number in [0, offset, body.len()] {
             font.extend(u32::try_from(number).expect("it is small").to_be_bytes());
         }

@@ -18,7 +18,7 @@ use crate::session::Session;
 /// process.
 static SHARED: Mutex<Option<Shared>> = Mutex::const_new(None);
 
-/// The pool, and what it must be for those who ask for it by a description.
+/// The pool, and what a later description is compared with.
 struct Shared {
     pool: SessionPool,
     renderer: Option<PathBuf>,

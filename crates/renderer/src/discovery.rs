@@ -36,7 +36,7 @@ const OWN: &str = if cfg!(windows) {
 /// 5. `bin/plushie-renderer`,
 /// 6. `plushie-renderer` in `PATH`.
 ///
-/// What 1 or 2 names must be there: somebody asked for it, so nothing else will do. Several
+/// What 1 or 2 names must be there: the caller asked for it, so nothing else will do. Several
 /// renderers of other names in one folder of 3 are an error that lists them.
 ///
 /// 3 to 5 are looked for in the current directory, in each directory above it that holds a

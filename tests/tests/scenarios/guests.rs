@@ -326,9 +326,9 @@ async fn a_renderer_that_cannot_be_reached_costs_no_restarts() {
     assert_eq!(pool.status().deaths, 0);
 }
 
-/// One that may not wait for the next attempt hears at once when that is, and of the last one.
+/// At once, and with what became of the last attempt.
 #[tokio::test]
-async fn who_may_not_wait_for_the_next_attempt_is_told_when_it_is() {
+async fn a_register_that_may_not_wait_fails_with_the_time_of_the_next_attempt() {
     let builder = SessionPool::builder()
         .connector(NeverConnects)
         .custom_mode(Lazy)
