@@ -207,7 +207,7 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// To be called inside a runtime with I/O enabled, to which the connection belongs then. A
-    /// client that goes without a word is noticed within about this time, or 30 s.
+    /// client that goes without a word is noticed: within a minute, or `patience` and 20 s.
     pub(crate) fn into_stream(self, patience: Duration) -> io::Result<Stream> {
         Ok(match self {
             #[cfg(unix)]

@@ -38,8 +38,8 @@ pub struct ServerConfig {
     /// How long a client may take to say who it is; 30 s by default.
     pub handshake_timeout: Duration,
     /// How long a client may take nothing of what it is sent before it is cut off; 30 s by
-    /// default. A client on another machine that is gone without a word is noticed within this
-    /// time, or 30 s if that is more.
+    /// default. A client on another machine that is gone without a word is noticed within a
+    /// minute, or, if that is more, [`keep_alive`](Self::keep_alive) and this time.
     pub stall_timeout: Duration,
     /// How long a client that is served may send nothing before it is cut off, with its sessions;
     /// without end by default. Longer than a request or a wait for a session takes, in which

@@ -52,7 +52,7 @@ impl PrivateDirectory {
                 Err(error) => problems.push(format!("{name} ({}): {error}", place.display())),
             }
         }
-        let message = format!("no directory is fit for a socket: {}", problems.join("; "));
+        let message = format!("no private directory can be made: {}", problems.join("; "));
         Err(Error::new(ErrorKind::Config, message)
             .with_hint("set XDG_RUNTIME_DIR to a short path of a directory of yours"))
     }

@@ -172,7 +172,7 @@ impl Connector for Tcp {
     }
 
     /// Connects, to each address that the name stands for in turn. A connection whose other end
-    /// is gone without a word, or takes nothing of what it is sent, ends within about 30 s.
+    /// is gone without a word, or takes nothing of what it is sent, ends within a minute.
     ///
     /// # Errors
     ///

@@ -14,8 +14,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 const TIMES: u32 = 4;
 
 /// Has the system end a connection whose other end is gone without a word: switched off, or cut
-/// off by the network. That takes about 30 s, and `patience` if that is more. By default it is two
-/// hours, or, with data on its way, a quarter of an hour.
+/// off by the network. That takes about 30 s, or `patience` if that is more, from the time when
+/// either end last said something; what this end goes on to say meanwhile makes it begin once more.
+/// By default it takes two hours, or, with data on its way, a quarter of an hour.
 ///
 /// On Linux this sets `TCP_USER_TIMEOUT`, too: the connection also ends if the other end, while it
 /// is there, takes nothing of what it is sent for so long.

@@ -161,7 +161,7 @@ async fn json_with_a_length_in_front_is_an_error_at_once() {
         assert_eq!(error["type"], "error", "{error}");
         let message = error["message"].as_str().unwrap();
         assert!(
-            message.starts_with("failed to decode initial settings: "),
+            message.starts_with("failed to parse initial settings: "),
             "{message}"
         );
         assert!(message.contains("JSON with a length in front"), "{message}");

@@ -132,10 +132,10 @@ impl Bridge {
             Whole::of(&*transport, &payload),
         ) else {
             // A client that writes JSON and frames it as MessagePack waits for an answer that it
-            // can read. The renderer has none either: it says this, in MessagePack.
+            // can read. The renderer has none either: it says as much, in MessagePack.
             let is_json = payload.trim_ascii_start().first() == Some(&b'{');
             return self.end_with(if is_json && transport.name() != "json" {
-                "failed to decode initial settings: they are JSON with a length in front, and \
+                "failed to parse initial settings: they are JSON with a length in front, and \
                  JSON is one message a line, without a length; use MessagePack where lengths are \
                  written"
             } else {
