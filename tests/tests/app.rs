@@ -291,3 +291,28 @@ fn it_needs_no_runtime() {
         pool.shutdown().await.unwrap();
     });
 }
+
+/// The SDK connects to a socket by its path, wherever that lies.
+#[test]
+fn an_app_starts_whatever_directories_the_environment_names() {
+    let base = tempfile::tempdir().unwrap();
+    let long = base.path().join("d".repeat(100));
+    std::fs::create_dir(&long).unwrap();
+    let name = long.to_str().unwrap();
+    for (runtime, temporary) in [
+        (name, ""),
+        ("", name),
+        (".", "."),
+        ("/no/such/directory", "no/such/directory"),
+    ] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "it_needs_no_runtime"])
+            .env("XDG_RUNTIME_DIR", runtime)
+            .env("TMPDIR", temporary)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{runtime}, {temporary}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(&long).unwrap().count(), 0);
+}

@@ -44,8 +44,8 @@ const FILES: [&str; 5] = [
     "windowed.sock",
 ];
 
-/// How many clients may wait to be accepted, as the standard library has it.
-const BACKLOG: i32 = 128;
+/// How many clients may wait to be accepted. Many clients take a full queue for an error.
+const BACKLOG: i32 = 1024;
 
 /// How long another server in the same directory may take to bind its socket.
 const PATIENCE: Duration = Duration::from_secs(2);

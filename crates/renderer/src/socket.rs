@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use plushie_pool_core::{Error, ErrorKind};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 
 use crate::{Connection, Connector, Credential, Launch, notice_loss};
 
@@ -155,8 +157,27 @@ impl Tcp {
         self
     }
 
+    /// What the host stands for. A name is looked up on a thread of its own, and not by tokio, which
+    /// panics where the system has no thread to give.
+    async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, self.port)]);
+        }
+        let target = (self.host.clone(), self.port);
+        let (found, addresses) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("plushie-lookup".to_owned())
+            .spawn(move || {
+                let looked_up = (target.0.as_str(), target.1).to_socket_addrs();
+                // The connection may have been given up.
+                let _ = found.send(looked_up.map(Iterator::collect));
+            })?;
+        addresses.await.map_err(io::Error::other)?
+    }
+
     async fn stream(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let addresses = self.addresses().await?;
+        let stream = TcpStream::connect(&addresses[..]).await?;
         // Requests are small, and each is waited for.
         stream.set_nodelay(true)?;
         notice_loss(&stream, Duration::ZERO);

@@ -59,6 +59,27 @@ async fn a_credential_comes_with_the_connection() {
 }
 
 #[tokio::test]
+async fn a_name_is_looked_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connecting = connector(&format!("localhost:{port}"));
+    let connection = within(connecting.connect(&Launch::default()))
+        .await
+        .unwrap();
+    let (stream, _) = within(listener.accept()).await.unwrap();
+    tokio::join!(serve(stream), talk(connection));
+    let unknown = connector(&format!("no-such-host.invalid:{port}"));
+    let error = within(unknown.connect(&Launch::default()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Launch);
+    assert!(
+        error.to_string().contains("no-such-host.invalid"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_port_where_nobody_listens_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
