@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use plushie_pool::Transport;
 use plushie_pool::core::decode_payload;
-use plushie_pool_transport_json::Json;
-use plushie_pool_transport_msgpack::Msgpack;
+use plushie_pool_transport_json::Tolerant as Json;
+use plushie_pool_transport_msgpack::Tolerant as Msgpack;
 use serde::Deserialize;
 
 /// Looks for a refusal in the first message of all that a server sends.
@@ -44,7 +44,7 @@ impl FirstAnswer {
     }
 }
 
-/// The format that begins like this.
+/// The format that begins like this, read as a renderer reads it.
 pub(crate) fn transport_of(bytes: &[u8]) -> &'static dyn Transport {
     match bytes.first() {
         Some(b'{') => &Json,

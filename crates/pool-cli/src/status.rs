@@ -104,7 +104,7 @@ impl Connection {
         })?;
         let mut connection = Self {
             reader: BufReader::new(reader),
-            writer,
+            writer: Box::new(writer),
         };
         let mut settings = json!({"protocol_version": 1});
         if let Some(credential) = credential {

@@ -1,7 +1,7 @@
 //! Bytes to and from a served pool.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::{fd::OwnedFd, unix::net::UnixStream};
 #[cfg(unix)]
@@ -14,7 +14,15 @@ use plushie_pool_renderer::notice_loss;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// What a server sends, and what it is sent.
-pub(crate) type Streams = (Box<dyn Read + Send>, Box<dyn Write + Send>);
+pub(crate) type Streams = (Box<dyn Read + Send>, Outlet);
+
+/// What a server is sent.
+#[derive(Debug)]
+pub(crate) enum Outlet {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
 
 /// How long a server may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,14 +36,14 @@ pub(crate) fn connect(address: &Address, patience: Option<Duration>) -> io::Resu
             stream.set_write_timeout(patience)?;
             stream.set_nodelay(true)?;
             notice_loss(&stream, Duration::ZERO);
-            Ok((Box::new(stream.try_clone()?), Box::new(stream)))
+            Ok((Box::new(stream.try_clone()?), Outlet::Tcp(stream)))
         }
         #[cfg(unix)]
         Address::Unix(path) => {
             let stream = unix(path)?;
             stream.set_read_timeout(patience)?;
             stream.set_write_timeout(patience)?;
-            Ok((Box::new(stream.try_clone()?), Box::new(stream)))
+            Ok((Box::new(stream.try_clone()?), Outlet::Unix(stream)))
         }
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
@@ -87,4 +95,33 @@ fn busy() -> io::Error {
         "it accepts no connection for {PATIENCE:?}, and its queue of connections is full: is it stopped?"
     );
     io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
+impl Outlet {
+    /// Sends no more; what the server still sends can be read.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+}
+
+impl Write for Outlet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.flush(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.flush(),
+        }
+    }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // a check that cannot be made has failed
 
 mod elixir;
+mod ends;
 mod modes;
 mod places;
 mod run;

@@ -60,6 +60,8 @@ pub(super) enum Purpose {
         /// `type` of the answer.
         reply: &'static str,
     },
+    /// The client does, for the end of an interact, of which the session knows more.
+    Interact,
     /// The bridge does, to close the session when all else is answered.
     Barrier,
     /// It is the end of the session. Confirmed or not, its place is free then.

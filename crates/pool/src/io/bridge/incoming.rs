@@ -343,7 +343,8 @@ impl Bridge {
                 if let Some(tenant) = self.tenants.get_mut(&key) {
                     tenant.interacts.insert(id, interact);
                 }
-                Answer::Events
+                purpose = Purpose::Interact;
+                Answer::Any
             }
             (_, Some(name)) => {
                 purpose = Purpose::Ask {

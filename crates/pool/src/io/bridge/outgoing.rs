@@ -87,7 +87,28 @@ impl Bridge {
         };
         tenant.left(sent.bytes);
         let name = tenant.name.clone();
+        let interact = tenant.interacts.remove(&sent.id);
         match (sent.purpose, outcome) {
+            (Purpose::Interact, Ok(Outcome::Reply(message))) => {
+                if let Some(interact) = &interact {
+                    self.count(interact.since);
+                }
+                let theirs = interact.map(|interact| interact.id);
+                self.pass_on_interact(&name, sent.id, theirs, &message);
+            }
+            (Purpose::Interact, Err(error)) if is_too_large(&error) => {
+                if let Some(interact) = interact {
+                    let reply = "interact_response";
+                    self.answer_without_body(&name, &interact.id, reply, error, AT_LEAST);
+                }
+            }
+            (Purpose::Interact, Err(error)) if is_timeout(&error) => {
+                tracing::warn!(session = &*name, %error, "a client's interact ends");
+                if error.kind() == ErrorKind::Timeout(Waited::Step) {
+                    let message = "the host did not answer a step of an interact with a tree";
+                    self.eject(sent.key, Code::HostDisconnect, message);
+                }
+            }
             (Purpose::Ask { id, since, .. }, Ok(Outcome::Reply(message))) => {
                 self.count(since);
                 self.pass_on(&name, Some(&id), &message);
@@ -128,32 +149,13 @@ impl Bridge {
                     self.send_no_change(key);
                 }
             }
+            // Those of whoever shares the session; a client's own are answered as all it asks.
             Some(SessionEvent::InteractResponse { id, message }) => {
-                let ended = tenant.interacts.remove(&id);
-                if let Some(interact) = &ended {
-                    self.count(interact.since);
-                }
-                let theirs = ended.map(|interact| interact.id);
-                self.pass_on_interact(&name, id, theirs, &message);
+                self.pass_on_interact(&name, id, None, &message);
                 self.interacts.ended(id, Ok(message));
             }
             Some(SessionEvent::InteractFailed { id, error }) => {
-                let ended = tenant.interacts.remove(&id);
-                let was_theirs = ended.is_some();
-                tracing::warn!(session = &*name, %error, "a client's interact fails");
-                let is_unanswered_step = error.kind() == ErrorKind::Timeout(Waited::Step);
-                if let Some(interact) = ended
-                    && is_too_large(&error)
-                {
-                    let (reply, error) = ("interact_response", error.clone());
-                    self.answer_without_body(&name, &interact.id, reply, error, AT_LEAST);
-                }
                 self.interacts.ended(id, Err(error));
-                if was_theirs && is_unanswered_step {
-                    let message = "the host did not answer a step of an interact with a tree";
-                    self.eject(key, Code::HostDisconnect, message);
-                    return false;
-                }
             }
             Some(SessionEvent::Lagged(lost)) => {
                 tracing::warn!(
