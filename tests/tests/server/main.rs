@@ -16,4 +16,5 @@ mod support;
 mod taken;
 mod tap;
 mod tokens;
+mod waits;
 mod words;
