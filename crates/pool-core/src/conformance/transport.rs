@@ -44,8 +44,11 @@ pub fn transport_with(transport: &dyn Transport, hostile: &Hostile<'_>) {
     hostile.check(&subject);
 }
 
+/// A property's name, and what checks it.
+type Property<S> = (&'static str, fn(&S));
+
 impl Subject<'_> {
-    fn properties() -> [(&'static str, fn(&Self)); 14] {
+    fn properties() -> [Property<Self>; 14] {
         [
             (
                 "frames are cut wherever reads end",
