@@ -57,7 +57,8 @@ fn a_session_that_became_free_while_the_process_was_stopped_is_not_too_late() {
 
 #[test]
 fn a_close_that_was_confirmed_while_the_process_was_stopped_is_not_too_late() {
-    Process::start("close").is_stopped_meanwhile();
+    // A renderer has 5 s to confirm it.
+    Process::start("close").is_stopped_for(Duration::from_secs(6));
 }
 
 #[test]
@@ -388,13 +389,17 @@ impl Process {
     }
 
     /// What it waits for comes while it is stopped, for longer than it would wait.
-    fn is_stopped_meanwhile(mut self) {
+    fn is_stopped_meanwhile(self) {
+        self.is_stopped_for(STOPPED);
+    }
+
+    fn is_stopped_for(mut self, time: Duration) {
         assert_eq!(self.line(), "asked");
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::STOP).unwrap();
         let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(pid), stopped).unwrap();
-        std::thread::sleep(STOPPED);
+        std::thread::sleep(time);
         kill_process(pid, Signal::CONT).unwrap();
         assert_eq!(self.line(), "it came");
         self.assert_ends_well();

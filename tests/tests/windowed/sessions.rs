@@ -20,6 +20,26 @@ in_both_formats! {
     a_window_that_is_killed_takes_no_other_with_it
     an_idle_window_costs_its_owner_nothing_that_grows
     pixels_come_back
+    a_request_that_a_window_cannot_read_fails_at_once
+}
+
+async fn a_request_that_a_window_cannot_read_fails_at_once(format: WireFormat) {
+    let Some(pool) = windowed(format, 1).await else {
+        return;
+    };
+    let session = pool.register().await.unwrap();
+    session.send(&snapshot(&counter(0))).await.unwrap();
+    let faulty = json!({"type": "query", "selector": {}});
+    let patience = 10 * crate::support::LONG;
+    let asked = session.request(&faulty, "query_response").timeout(patience);
+    let error = crate::support::within(asked).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MessageDropped, "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("dropped it: missing field `target`"),
+        "{error}"
+    );
 }
 
 async fn a_counter_counts_in_a_window(format: WireFormat) {
