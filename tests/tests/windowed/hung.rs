@@ -18,7 +18,7 @@ fn windowed() -> Builder {
 }
 
 /// A compositor that takes no connection. With a full queue it has no room for one either, and
-/// whoever connects in the usual way waits without a bound.
+/// a client that connects in the usual way waits without a bound.
 fn deaf(socket: &Path, full: bool) -> (UnixListener, Vec<UnixStream>) {
     let listener = UnixListener::bind(socket).unwrap();
     let mut waiting = Vec::new();
@@ -76,7 +76,7 @@ async fn a_display_that_does_not_answer_is_replaced_by_one_of_the_pools_own() {
     }
 }
 
-/// A display server that somebody stopped while its socket is there.
+/// A display server that was stopped while its socket is there.
 #[tokio::test]
 async fn a_display_server_that_is_stopped_is_not_waited_for() {
     for display in own() {

@@ -2,7 +2,7 @@
 //! that hangs.
 //!
 //! A connection alone shows neither: the system completes it for a server that is stopped, and
-//! makes whoever connects wait, without a bound, for one that has taken no connection in a while.
+//! makes a client wait, without a bound, for one that has taken no connection in a while.
 
 use std::io;
 #[cfg(unix)]

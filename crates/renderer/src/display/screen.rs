@@ -175,7 +175,7 @@ impl Screen {
         let named = &theirs.named;
         match timeout(patience, reach::answer(socket, *protocol)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("{named}, where nobody answers: {error}")),
+            Ok(Err(error)) => Some(format!("{named}, where no server answers: {error}")),
             Err(_) => Some(format!(
                 "{named}, where a server listens that has not answered within {patience:?}: it \
                  hangs or is stopped"
