@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use crate::strict::{AS_RECEIVED, BINARY};
+use crate::strict::BINARY;
 use crate::{Anything, Binary, Transport};
 
 /// A payload on its way to somebody else, to be [encoded](Transport::encode) under another
@@ -283,27 +283,14 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<'_, S> {
     }
 
     fn visit_f32<E: serde::de::Error>(self, value: f32) -> Result<S::Ok, E> {
-        // In text the shortest that reads back as this `f32` would read as another `f64`, and
-        // that is how a renderer reads it.
-        if self.serializer.is_human_readable() {
-            return self.visit_f64(value.into());
-        }
-        self.failure.pass(if value.is_finite() {
-            self.serializer.serialize_f32(value)
-        } else {
-            AsReceived(value).serialize(self.serializer)
-        })
+        self.visit_f64(value.into())
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<S::Ok, E> {
-        if !value.is_finite() && self.serializer.is_human_readable() {
+        if !value.is_finite() {
             return self.visit_unit();
         }
-        self.failure.pass(if value.is_finite() {
-            self.serializer.serialize_f64(value)
-        } else {
-            AsReceived(value).serialize(self.serializer)
-        })
+        self.failure.pass(self.serializer.serialize_f64(value))
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<S::Ok, E> {
@@ -456,15 +443,6 @@ impl<'de, D: Deserializer<'de>> Serialize for Inside<'_, '_, D> {
             Some(bytes) => serializer.serialize_bytes(&bytes),
             None => serializer.serialize_none(),
         }
-    }
-}
-
-/// A float that is passed on as it was received, though it is not finite.
-struct AsReceived<T>(T);
-
-impl<T: Serialize> Serialize for AsReceived<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct(AS_RECEIVED, &self.0)
     }
 }
 

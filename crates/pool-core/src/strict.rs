@@ -49,25 +49,13 @@ struct Rules {
     /// How many more maps and arrays may be opened within each other.
     levels: usize,
     text: bool,
-    /// Within something whose own type decides how it is written.
-    bare: Option<Bare>,
-}
-
-/// What decides itself how it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bare {
-    /// Binary data: bytes where the format has them.
-    Binary,
-    /// A float as it was received.
-    Float,
+    /// Within binary data, whose own type decides how it is written: bytes where the format has
+    /// them.
+    binary: bool,
 }
 
 /// The name of the newtype in which binary data is written and read.
 pub(crate) const BINARY: &str = "$plushie_pool::Binary";
-
-/// The name of the newtype in which a float is written that is passed on as it was received,
-/// finite or not.
-pub(crate) const AS_RECEIVED: &str = "$plushie_pool::AsReceived";
 
 impl<S> Strict<S> {
     /// For a format that has bytes.
@@ -84,7 +72,7 @@ impl<S> Strict<S> {
         let rules = Rules {
             levels: MAX_DEPTH,
             text,
-            bare: None,
+            binary: false,
         };
         Self { inner, rules }
     }
@@ -99,15 +87,14 @@ impl<S: Serializer> Strict<S> {
         };
         let rules = Rules {
             levels,
-            bare: None,
+            binary: false,
             ..self.rules
         };
         Ok((self.inner, rules))
     }
 
     fn check_float(&self, value: f64) -> Result<(), S::Error> {
-        let passed_on = self.rules.bare == Some(Bare::Float) && !self.rules.text;
-        if value.is_finite() || passed_on {
+        if value.is_finite() {
             return Ok(());
         }
         Err(S::Error::custom(format_args!(
@@ -211,17 +198,15 @@ impl<S: Serializer> Serializer for Strict<S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let bare = match name {
-            BINARY => Some(Bare::Binary),
-            AS_RECEIVED => Some(Bare::Float),
-            EXTENSION => {
-                return Err(S::Error::custom(
-                    "it holds an extension type of MessagePack, which no renderer reads",
-                ));
-            }
-            _ => None,
+        if name == EXTENSION {
+            return Err(S::Error::custom(
+                "it holds an extension type of MessagePack, which no renderer reads",
+            ));
+        }
+        let rules = Rules {
+            binary: name == BINARY,
+            ..self.rules
         };
-        let rules = Rules { bare, ..self.rules };
         self.inner
             .serialize_newtype_struct(name, &Nested { value, rules })
     }
@@ -271,7 +256,7 @@ impl<S: Serializer> Serializer for Strict<S> {
     }
 
     fn is_human_readable(&self) -> bool {
-        self.rules.text || self.rules.bare != Some(Bare::Binary)
+        self.rules.text || !self.rules.binary
     }
 }
 
