@@ -95,9 +95,11 @@ async fn all_heard<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// What answers a request, and all else. Both keep their order; an answer comes after the events
-/// before it, and may come after some that follow it.
+/// before it, and may come after some that follow it. An effect may take as long as a person does,
+/// and its response is passed on as events are.
 fn in_two(said: &[Value]) -> (Vec<&Value>, Vec<&Value>) {
-    let answers = |said: &&Value| said["id"].is_string() && said["type"] != "event";
+    let is_event = |kind: &Value| *kind == "event" || *kind == "effect_response";
+    let answers = |said: &&Value| said["id"].is_string() && !is_event(&said["type"]);
     said.iter().partition(answers)
 }
 
