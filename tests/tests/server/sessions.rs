@@ -219,6 +219,44 @@ async fn exit_ends_the_connection_of_one_session_and_nothing_of_many() {
 }
 
 #[tokio::test]
+async fn exit_in_a_session_that_a_client_does_not_have_opens_none() {
+    let server = served(pool().max_sessions(2)).await;
+    let exit = json!({"type": "widget_op", "op": "exit", "payload": {}});
+    for spoken in FORMATS {
+        let mut client = admitted(&server, spoken).await;
+        client.tell("a", &label("a")).await;
+        client.tell("", &exit).await;
+        assert_eq!(shown(&mut client, "a").await, "a");
+        assert_eq!(server.pool().status().sessions, 1);
+        client.tell("b", &label("b")).await;
+        assert_eq!(shown(&mut client, "b").await, "b");
+        for session in ["a", "b"] {
+            within(client.reset(session)).await;
+        }
+    }
+}
+
+/// As a windowed renderer, which exits whatever session is named.
+#[tokio::test]
+async fn exit_ends_the_connection_of_one_window_whatever_session_it_names() {
+    if !has_a_display() {
+        return;
+    }
+    let server = served(pool().mode(RendererMode::Windowed).max_sessions(1)).await;
+    let exit = json!({"type": "widget_op", "op": "exit", "payload": {}});
+    for (lives, spoken) in (1..).zip(FORMATS) {
+        let mut client = admitted(&server, spoken).await;
+        client.tell("pool_1", &label("x")).await;
+        assert_eq!(shown(&mut client, "pool_1").await, "x");
+        client.tell("", &exit).await;
+        while within(client.hear()).await.is_some() {}
+        let launches: u64 = lives;
+        assert_eq!(server.pool().status().launches, launches);
+        assert_eq!(server.report().server.failures, 0);
+    }
+}
+
+#[tokio::test]
 async fn when_the_renderer_dies_its_clients_hear_of_it() {
     let server = served(pool()).await;
     let mut one = admitted(&server, Format::Json).await;
@@ -254,10 +292,7 @@ async fn as_many_windows_are_started_as_there_are_sessions() {
     for (clients, each) in [(1, 1), (3, 1), (1, 3), (2, 2)] {
         let sessions = clients * each;
         let builder = pool().mode(RendererMode::Windowed).max_sessions(sessions);
-        if let Err(missing) = Screen::find(Display::Auto, |name| std::env::var_os(name)) {
-            let required = std::env::var("PLUSHIE_POOL_REQUIRE_DISPLAY");
-            assert!(required.as_deref() != Ok("1"), "{missing}");
-            eprintln!("SKIPPED: {missing}");
+        if !has_a_display() {
             return;
         }
         let server = served(builder).await;
@@ -305,4 +340,15 @@ async fn each_client_has_the_font_of_its_settings_however_many_there_were() {
         assert_eq!(seen.len(), 1, "client {n} sees something else");
     }
     assert_eq!(server.pool().status().launches, 2);
+}
+
+/// A missing one is said, and a failure where it is required.
+fn has_a_display() -> bool {
+    let Err(missing) = Screen::find(Display::Auto, |name| std::env::var_os(name)) else {
+        return true;
+    };
+    let required = std::env::var("PLUSHIE_POOL_REQUIRE_DISPLAY");
+    assert!(required.as_deref() != Ok("1"), "{missing}");
+    eprintln!("SKIPPED: {missing}");
+    false
 }

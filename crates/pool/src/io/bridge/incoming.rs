@@ -9,7 +9,7 @@ use plushie_pool_core::{Class, Envelope, Error, ErrorKind, Forwarded, Header, Ou
 use plushie_pool_renderer::Completed;
 
 use super::whole::Whole;
-use super::{Bridge, MOST, Phase, TURN, unsaid};
+use super::{Bridge, MOST, Phase, Source, TURN, unsaid};
 use crate::builder::LONGEST;
 use crate::choice::splice;
 use crate::fonts;
@@ -133,9 +133,12 @@ impl Bridge {
                 dropped(&payload, "an interact needs texts as `id` and `action`");
             }
             // What was sent along with it is answered first.
-            "widget_op" if whole.op.as_deref() == Some("exit") && self.is_alone(name) => {
+            "widget_op" if whole.op.as_deref() == Some("exit") && self.ends_with(name) => {
                 self.exits = true;
             }
+            // In mock and headless the renderer ignores it; no session is opened for that.
+            "widget_op"
+                if whole.op.as_deref() == Some("exit") && !self.names.contains_key(name) => {}
             _ => {
                 let key = self.tenant(name)?;
                 let bytes: usize = self.tenants.values().map(Tenant::bytes).sum();
@@ -178,9 +181,18 @@ impl Bridge {
         }
     }
 
-    /// Whether the client has no session but this, if any.
-    fn is_alone(&self, name: &str) -> bool {
-        self.tenants.values().all(|tenant| *tenant.name == *name)
+    /// Whether the client ends with an `exit` in this session: it has no other. A windowed renderer
+    /// exits whatever session is named; the SDK for Elixir names none.
+    fn ends_with(&self, name: &str) -> bool {
+        let mut tenants = self.tenants.values();
+        tenants.all(|tenant| *tenant.name == *name) || self.tenants.len() == 1 && self.is_windowed()
+    }
+
+    fn is_windowed(&self) -> bool {
+        match &self.source {
+            Source::Pool(pool) => pool.engine().mode() == "windowed",
+            Source::One(session) => session.renderer.identity().hello.mode == "windowed",
+        }
     }
 
     fn reset(&mut self, name: &str, id: &str) {
