@@ -41,29 +41,29 @@ fn a_reply_that_came_while_the_process_was_stopped_is_not_too_late() {
         "interact",
         "wait_for",
     ] {
-        Process::start(act).is_stopped_meanwhile();
+        Process::start(act).stop_meanwhile();
     }
 }
 
 #[test]
 fn a_large_reply_is_not_too_late_either() {
-    Process::start("request much").is_stopped_meanwhile();
+    Process::start("request much").stop_meanwhile();
 }
 
 #[test]
 fn a_session_that_became_free_while_the_process_was_stopped_is_not_too_late() {
-    Process::start("acquire").is_stopped_meanwhile();
+    Process::start("acquire").stop_meanwhile();
 }
 
 #[test]
 fn a_close_that_was_confirmed_while_the_process_was_stopped_is_not_too_late() {
     // A renderer has 5 s to confirm it.
-    Process::start("close").is_stopped_for(Duration::from_secs(6));
+    Process::start("close").stop_for(Duration::from_secs(6));
 }
 
 #[test]
 fn a_hello_that_came_while_the_process_was_stopped_is_not_too_late() {
-    Process::start("launch").is_stopped_meanwhile();
+    Process::start("launch").stop_meanwhile();
 }
 
 #[test]
@@ -389,11 +389,11 @@ impl Process {
     }
 
     /// What it waits for comes while it is stopped, for longer than it would wait.
-    fn is_stopped_meanwhile(self) {
-        self.is_stopped_for(STOPPED);
+    fn stop_meanwhile(self) {
+        self.stop_for(STOPPED);
     }
 
-    fn is_stopped_for(mut self, time: Duration) {
+    fn stop_for(mut self, time: Duration) {
         assert_eq!(self.line(), "asked");
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::STOP).unwrap();

@@ -87,7 +87,7 @@ impl<'de> Reader<'de> {
                 write!(out, "}}")
             }
         };
-        shown.map_err(|error| Error::custom(error))
+        shown.map_err(Error::custom)
     }
 }
 
