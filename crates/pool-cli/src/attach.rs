@@ -1,5 +1,6 @@
 //! `plushie-pool attach`: stands in for a renderer where a program insists on starting one.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use plushie_pool::core::{Forwarded, Header, decode_payload};
 use plushie_pool::{Address, Credential, RendererMode, Transport};
 use plushie_pool_renderer::variable;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::failure::Failure;
 use crate::first_answer::{FirstAnswer, transport_of};
@@ -113,7 +115,7 @@ fn forward(
     let other = ended.clone();
     let sent = Arc::new(Mutex::new(Sent::default()));
     let sending = sent.clone();
-    thread::spawn(move || {
+    spawn(move || {
         let mut input = io::stdin().lock();
         let passed_on = greet(&mut input, &mut writer, &additions, is_json, &sending)
             .and_then(|()| send(&mut input, &mut writer, &sending));
@@ -123,10 +125,10 @@ fn forward(
             let _ = writer.end();
         }
         let _ = ended.send(End::Input);
-    });
-    thread::spawn(move || {
+    })?;
+    spawn(move || {
         let _ = other.send(End::Output(answer(&mut reader, &mut io::stdout().lock())));
-    });
+    })?;
     loop {
         match end.recv() {
             // Nobody asks for more; what was asked is still answered.
@@ -135,6 +137,15 @@ fn forward(
             Err(_) => return Err(io::Error::other("a thread of this process ended")),
         }
     }
+}
+
+/// Passes bytes on in one direction. At a thread limit that is an error and no panic.
+fn spawn(direction: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let spawned = thread::Builder::new().spawn(direction);
+    spawned.map(drop).map_err(|error| {
+        let message = format!("no thread can be started to pass bytes on: {error}");
+        io::Error::new(error.kind(), message)
+    })
 }
 
 /// What the end of the server's output means.
@@ -262,18 +273,26 @@ fn asks_for_exit(tail: &[u8]) -> bool {
         rest.get(..u32::from_be_bytes(*prefix) as usize)
     });
     let is_exit = |payload: &[u8]| {
-        #[derive(Deserialize)]
-        struct WidgetOp {
-            op: String,
-        }
         let transport = transport_of(payload);
         let is_op = |kind: &str| kind == "widget_op";
         transport
             .envelope(payload)
             .is_ok_and(|read| is_op(&read.kind))
-            && decode_payload::<WidgetOp>(transport, payload).is_ok_and(|read| read.op == "exit")
+            && decode_payload::<Texts>(transport, payload)
+                .is_ok_and(|read| matches!(read.get("op"), Some(Value::Text(op)) if op == "exit"))
     };
     lines.chain(payloads).any(is_exit)
+}
+
+/// What of a message is text, by key. As for the renderer, the last of a key counts.
+type Texts = HashMap<String, Value>;
+
+/// A text, or the fact that there is something else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Text(String),
+    Other(IgnoredAny),
 }
 
 /// The length in front of a message in MessagePack.

@@ -7,6 +7,8 @@ use std::path::{self, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
+#[cfg(unix)]
+use std::time::Instant;
 
 use futures::channel::oneshot;
 use futures::executor::block_on;
@@ -71,6 +73,11 @@ Environment, where no option says otherwise:
   PLUSHIE_TEST_TIMEOUT       a factor for all timeouts
   PLUSHIE_TOKEN              the token that clients have to show";
 
+/// Signals that come within this time of the first are the same request to end: `timeout`, for one,
+/// signals the process and then its group.
+#[cfg(unix)]
+const ONE_REQUEST: Duration = Duration::from_millis(500);
+
 impl Serve {
     pub(crate) fn run(&self) -> ExitCode {
         match self.logging.begin().and_then(|_logging| self.serve()) {
@@ -87,11 +94,14 @@ impl Serve {
         #[cfg(unix)]
         {
             let mut asked = Some(asked);
+            let mut first = None;
             crate::signals::asked_to_end(move |signal| {
                 let signal = signal.signal.as_raw();
+                let first = first.get_or_insert_with(Instant::now).elapsed();
                 match asked.take() {
                     Some(asked) => drop(asked.send(signal)),
-                    // Whoever asks twice does not want to wait for a proper end.
+                    None if first < ONE_REQUEST => {}
+                    // A later one asks for the end without the cleaning up.
                     None => std::process::exit(128 + signal),
                 }
             })

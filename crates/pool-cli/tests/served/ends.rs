@@ -199,6 +199,27 @@ fn a_server_that_is_killed_is_an_error_that_says_so() {
 }
 
 #[test]
+fn an_exit_whose_keys_come_twice_ends_it_as_the_exit_of_a_renderer() {
+    let mut serve = Serve::start(&["--mode", "mock"]);
+    let json = br#"{"type":"query","session":"z","op":3,"session":"a","type":"widget_op","payload":{},"op":"exit"}"#;
+    let json = [&json[..], b"\n"].concat();
+    let msgpack = b"\x86\xa2op\x03\xa4type\xa9widget_op\xa7session\xa1z\xa7session\xa1a\xa2op\xa4exit\xa7payload\x80";
+    let len = u32::try_from(msgpack.len()).unwrap().to_be_bytes();
+    let msgpack = [&len[..], msgpack].concat();
+    for ((format, argument), exit) in FORMATS.into_iter().zip([json, msgpack]) {
+        let [_, mut attach] = renderers(&serve, argument);
+        let mut child = start(&mut attach);
+        let mut stdin = child.stdin.take().unwrap();
+        let input = Input::new(format).query("a", "1").raw(&exit);
+        stdin.write_all(&input.bytes).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{argument}: {output:?}");
+        drop(stdin);
+    }
+    serve.end();
+}
+
+#[test]
 fn one_whose_output_is_closed_ends_as_a_renderer_does() {
     let mut serve = Serve::start(&["--mode", "mock"]);
     for mut command in renderers(&serve, "--json") {

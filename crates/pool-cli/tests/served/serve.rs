@@ -68,6 +68,18 @@ fn a_server_leaves_the_socket_that_took_its_place() {
     second.end();
 }
 
+/// As `timeout` ends what it runs.
+#[test]
+fn a_server_that_is_signalled_twice_at_once_still_cleans_up() {
+    let mut serve = Serve::start(&["--mode", "mock"]);
+    // Two of the same kind could be one.
+    kill_process(pid(&serve.process), Signal::TERM).unwrap();
+    kill_process(pid(&serve.process), Signal::INT).unwrap();
+    assert_eq!(serve.process.wait().unwrap().code(), Some(0));
+    let directory = std::path::Path::new(&serve.socket).parent().unwrap();
+    assert!(!directory.exists());
+}
+
 #[test]
 fn a_server_hears_a_signal_while_its_pool_starts() {
     let base = tempfile::tempdir().unwrap();
