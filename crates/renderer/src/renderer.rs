@@ -102,7 +102,7 @@ impl Renderer {
     ///
     /// # Errors
     ///
-    /// As [`Link::open`](plushie_pool_core::link::Link::open); [`Home::check`] for this and
+    /// As [`Link::open`](plushie_pool_core::link::Link::open); [`Home::check`](crate::Home::check) for this and
     /// everything else in the child of a fork, where what gives no error does nothing.
     pub fn open(&self, session: SessionId) -> Result<(), Error> {
         self.shared.home.check()?;
