@@ -202,7 +202,7 @@ fn request(how: &str) {
     let pool = slow(how).start().wait().unwrap();
     let session = pool.register().wait().unwrap();
     if how == "often" {
-        // So that whoever asks reads, too.
+        // So that callers read, too.
         for _ in 0..199 {
             session
                 .request(&find("x"), "query_response")

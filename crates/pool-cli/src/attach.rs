@@ -46,7 +46,8 @@ impl Attach {
     fn attach(&self) -> Result<(), Failure> {
         let address: Address = variable("PLUSHIE_SOCKET")?
             .ok_or(Failure::Usage(
-                "PLUSHIE_SOCKET does not say where the server is",
+                "PLUSHIE_SOCKET, the address of the server, is not set; start this inside \
+                 `plushie-pool run`, or set it to what `plushie-pool serve` prints",
             ))?
             .parse()?;
         let credential = Credential::from_env()?;
@@ -131,7 +132,7 @@ fn forward(
     })?;
     loop {
         match end.recv() {
-            // Nobody asks for more; what was asked is still answered.
+            // The SDK asks for nothing more; what it asked is still answered.
             Ok(End::Input) => {}
             Ok(End::Output(last)) => return conclude(last?, &lock(&sent)),
             Err(_) => return Err(io::Error::other("a thread of this process ended")),

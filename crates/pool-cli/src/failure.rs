@@ -44,7 +44,9 @@ pub(crate) enum Failure {
     #[error("ended by signal {0} before there was a pool")]
     Interrupted(i32),
 
-    #[error("nobody serves at {0}")]
+    #[error(
+        "no server listens at {0}; is `plushie-pool serve` or `plushie-pool run` still running there?"
+    )]
     Nobody(String),
 
     #[error("{address}: {problem}")]

@@ -36,7 +36,7 @@ impl SessionPool {
     /// # Errors
     ///
     /// [`Config`](ErrorKind::Config) for an address that is none, a token that is blank, or if no
-    /// wire format is compiled in; [`Launch`](ErrorKind::Launch) if nobody listens there;
+    /// wire format is compiled in; [`Launch`](ErrorKind::Launch) if no server listens there;
     /// [`Handshake`](ErrorKind::Handshake) with what the server says, as of a wrong token.
     ///
     /// # Cancel safety

@@ -145,7 +145,7 @@ impl SessionPool {
         self.open(slot, wish).await
     }
 
-    /// A permit to have a session, if there is one and nobody waits for it.
+    /// A permit to have a session, if one is free and no other caller waits for it.
     pub(crate) fn try_acquire(&self) -> Result<Slot, Error> {
         self.shared.engine.try_acquire()
     }

@@ -89,7 +89,7 @@ impl Shared {
         Poll::Ready(end)
     }
 
-    /// Reads what there is now and routes it, whoever's turn it is to read: before something is
+    /// Reads what there is now and routes it, whichever caller's turn it is to read: before something is
     /// given up for want of it. What is no descriptor the I/O thread reads by itself.
     pub(crate) fn catch_up(&self) {
         #[cfg(unix)]

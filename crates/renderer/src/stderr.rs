@@ -32,7 +32,7 @@ const CHUNK: usize = 8 * 1024;
 #[derive(Clone)]
 pub struct StderrTail {
     kept: Arc<Mutex<Kept>>,
-    /// Is told of each line that is new.
+    /// Called with each new line.
     listener: Arc<OnceLock<Listener>>,
     /// Closed when the stream has ended.
     ended: watch::Receiver<()>,

@@ -1,4 +1,4 @@
-//! Messages that the renderer cannot read: it says so on its stderr, and the caller is told.
+//! Messages that the renderer cannot read: it says so on its stderr, and the caller's error repeats it.
 
 use futures::FutureExt;
 use plushie_pool::{Error, ErrorKind, Phase, RendererMode, Session, SessionEvent, WireFormat};

@@ -135,7 +135,7 @@ async fn each_session_has_a_clipboard_of_its_own(mode: RendererMode, format: Wir
     let fresh = pool.register().await.unwrap();
     let read = result(&fresh, "clipboard_read", json!({})).await;
     assert_eq!(read, json!({"text": ""}));
-    // No session is told that the renderer took what the pool had it answer.
+    // No session gets the renderer's answers to the stubs that the pool registered.
     let told = gone.next_event().await;
     assert!(told.is_none(), "{told:?}");
     within(pool.shutdown()).await.unwrap();

@@ -61,7 +61,7 @@ async fn each_session_of_each_client_has_a_clipboard_of_its_own() {
             within(client.reset("a")).await;
             let read = result(client, "a", "clipboard_read", json!({})).await;
             assert_eq!(read, json!({"text": ""}));
-            // The client hears of no stub that it did not register.
+            // The client gets no answer for a stub that it did not register.
             let passed = std::iter::from_fn(|| client.passed());
             let acks = passed.filter(|message| message["type"] == "effect_stub_register_ack");
             assert_eq!(acks.count(), 0);

@@ -117,7 +117,7 @@ async fn garbage_ends_nobody_but_its_sender() {
         "{\"type\":1}",
         "{\"type\":\"query\",\"session\":1}",
         "{\"type\":\"reset\",\"id\":1}",
-        // Nor an interact that nobody could answer.
+        // Nor an interact without an id, which cannot be answered.
         "{\"type\":\"interact\",\"action\":\"click\"}",
         "x",
         "\u{0}",

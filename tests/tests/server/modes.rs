@@ -29,7 +29,7 @@ async fn asking(server: &Server, format: Format, settings: Value) -> (SocketClie
     within(Client::admitted(stream, format, settings)).await
 }
 
-/// What a client is told whose settings are these.
+/// The first answer to a client with these settings.
 async fn refused(server: &Server, format: Format, mode: Value) -> String {
     let mut client = connected(server, format).await;
     let settings = json!({"protocol_version": 1, "pool_mode": mode});
@@ -107,7 +107,7 @@ async fn all_who_ask_first_share_one_pool() {
     assert_eq!(
         server.report().pools.len(),
         1,
-        "nobody has asked for another"
+        "no client has asked for another"
     );
     let headless = || asking(&server, FORMATS[0], json!({"pool_mode": "headless"}));
     let clients = join_all((0..16).map(|_| headless())).await;

@@ -10,7 +10,7 @@ fn screenshot(side: u32) -> Value {
     json!({"type": "screenshot", "name": "x", "width": side, "height": side})
 }
 
-/// What ends the client's request, and what it is told before.
+/// What ends the client's request, and the messages before it.
 fn assert_is_empty(reply: &Value, overflow: &Value) {
     assert_eq!(reply["type"], "screenshot_response", "{reply}");
     assert_eq!((&reply["width"], &reply["height"]), (&json!(0), &json!(0)));

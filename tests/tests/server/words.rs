@@ -1,4 +1,4 @@
-//! A client is told nothing that a renderer does not say: the SDKs have closed lists.
+//! A client receives no message that a renderer would not send: the SDKs have closed lists.
 
 use plushie_core::Diagnostic;
 use plushie_pool_tests::client::Client;

@@ -47,7 +47,7 @@ fn said(
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut said: Vec<_> = payloads
         .map(message)
-        // A renderer says farewell to each session when its input ends; nobody needs to hear that.
+        // A renderer says farewell to each session when its input ends, which this test leaves out.
         .filter(|message| message["type"] != "hello" && message["family"] != "session_closed")
         .map(|said| {
             (

@@ -27,7 +27,11 @@ fn messages_say_what_was_asked_for() {
         ),
         (
             &["status", "/no/such/socket"],
-            "nobody serves at /no/such/socket",
+            "no server listens at /no/such/socket; is `plushie-pool serve`",
+        ),
+        (
+            &["attach", "--mock"],
+            "PLUSHIE_SOCKET, the address of the server, is not set; start this inside",
         ),
         (
             &["serve", "--listen", "/nonexist/x.sock"],

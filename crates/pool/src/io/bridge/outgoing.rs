@@ -149,7 +149,7 @@ impl Bridge {
                     self.send_no_change(key);
                 }
             }
-            // Those of whoever shares the session; a client's own are answered as all it asks.
+            // Those of other users of the session; a client's own are answered like its other requests.
             Some(SessionEvent::InteractResponse { id, message }) => {
                 self.pass_on_interact(&name, id, None, &message);
                 self.interacts.ended(id, Ok(message));

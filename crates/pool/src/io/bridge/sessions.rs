@@ -203,7 +203,7 @@ impl Bridge {
         }
     }
 
-    /// A session ended that nobody wanted to end. Without a code a renderer said no more than
+    /// A session ended without a request to end it. Without a code a renderer said no more than
     /// that it is closed.
     pub(super) fn lost(&mut self, key: Key, code: Option<Code>, error: &Error) {
         let Some(tenant) = self.tenants.get(&key) else {
