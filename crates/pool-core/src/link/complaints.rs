@@ -109,10 +109,15 @@ impl<C> Link<C> {
     }
 
     fn only_unread_interact(&self) -> Option<(SessionId, RequestId)> {
-        let unread = self.sessions.iter();
-        let mut unread = unread.filter_map(|(id, session)| Some((*id, session.unread_interact()?)));
-        let first = unread.next()?;
-        unread.next().is_none().then_some(first)
+        let mut unread = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.may_have_unread_interact());
+        let (id, session) = unread.next()?;
+        if unread.next().is_some() {
+            return None;
+        }
+        Some((*id, session.unread_interact()?))
     }
 }
 

@@ -97,6 +97,11 @@ impl Gate {
         (!running.read && !running.orphaned).then_some(running.id)
     }
 
+    /// Whether an interact runs that nothing shows to be read, be it one that was given up.
+    pub(super) fn may_be_unread(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.read)
+    }
+
     /// The renderer asked for a tree.
     pub(super) fn step(&mut self, id: Option<RequestId>, now: Instant, patience: Duration) -> Step {
         match &mut self.running {

@@ -4,6 +4,7 @@
 mod addressing;
 mod backpressure;
 mod close;
+mod complaints;
 mod correlation;
 mod credit;
 mod deadlines;

@@ -25,6 +25,11 @@ impl<C> Session<C> {
         self.gate.unread()
     }
 
+    /// Whether an unread interact may be this session's, even one that was cancelled or timed out.
+    pub(in crate::link) fn may_have_unread_interact(&self) -> bool {
+        self.gate.may_be_unread()
+    }
+
     /// The renderer has dropped a message, which seems to be the link's `sent`-th. If that is a
     /// request of this session that no other can clear up, it gets a moment to be answered.
     pub(in crate::link) fn suspect(
