@@ -37,6 +37,10 @@ impl Default for RestartPolicy {
 /// The longest pause between replacements, while the budget is not used up.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The shortest pause before a launch that failed is tried again, whatever the policy says: a
+/// program or a server that is away would keep a core busy.
+const SHORTEST_RETRY: Duration = Duration::from_millis(10);
+
 /// The longest pause between attempts to start what cannot be started: an attempt costs little,
 /// and what was missing may be there any moment.
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
@@ -137,7 +141,8 @@ impl RestartBudget {
 
     fn retry_at(&self) -> Option<Instant> {
         let (failures, last) = self.failures?;
-        Some(last + self.pause(failures - 1, LONGEST_RETRY))
+        let pause = self.pause(failures - 1, LONGEST_RETRY);
+        Some(last + pause.max(SHORTEST_RETRY))
     }
 
     fn pause(&self, doublings: u32, longest: Duration) -> Duration {
@@ -293,5 +298,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_launch_that_failed_is_not_tried_again_without_a_pause() {
+        let policy = RestartPolicy {
+            backoff: Duration::ZERO,
+            ..POLICY
+        };
+        let now = Instant::now();
+        let mut budget = RestartBudget::new(policy);
+        budget.not_started(now);
+        assert_eq!(budget.next_launch(now), At(now + SHORTEST_RETRY));
     }
 }

@@ -3,9 +3,10 @@
 //! A renderer drops a message that it cannot read, and says so on its standard error: why, but not
 //! which one. A session answers most requests in order: one that is not answered when a later one is
 //! was dropped. So after a complaint each session that waits for such a request is asked something
-//! more. Of others, which may take long, such as an effect, only the last message can be meant where
-//! all before it are known to have been read; it is given a moment, since the complaint may come
-//! later than the answers that show that.
+//! more. An interact keeps its session from being asked: if it is the last message, and all before it
+//! are known to have been read, it is given a moment. Others, such as an effect, may take long, and
+//! the complaint may be a late one about an earlier message: they end by their timeout, which quotes
+//! it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

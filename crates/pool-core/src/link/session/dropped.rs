@@ -30,8 +30,10 @@ impl<C> Session<C> {
         self.gate.may_be_unread()
     }
 
-    /// The renderer has dropped a message, which seems to be the link's `sent`-th. If that is a
-    /// request of this session that no other can clear up, it gets a moment to be answered.
+    /// The renderer has dropped a message, which seems to be the link's `sent`-th. If that is the
+    /// interact of this session, which keeps everything else from being asked, it gets a moment to
+    /// be answered. Other requests are not ended for it: one that may take long, such as an effect,
+    /// says nothing by its silence.
     pub(in crate::link) fn suspect(
         &mut self,
         sent: u64,
@@ -39,18 +41,12 @@ impl<C> Session<C> {
         wire: &mut Wire,
         effects: &mut Effects<C>,
     ) {
-        let (running, unread) = (self.gate.running(), self.gate.unread());
+        let unread = self.gate.unread();
         let Some((id, pending)) = self.requests.sent_as(sent) else {
             return;
         };
-        let can_be = match &pending.answer {
-            _ if unread == Some(id) => true,
-            Answer::Reply { .. } => running != Some(id) && !in_order(pending, wire),
-            // Those that are passed on for others end as the renderer ends them.
-            Answer::None | Answer::Any | Answer::Events => false,
-        };
         let until = now + MOMENT;
-        if can_be && pending.suspected.is_none() && until < pending.deadline {
+        if unread == Some(id) && pending.suspected.is_none() && until < pending.deadline {
             pending.suspected = Some(pending.deadline);
             pending.deadline = until;
             wire.wake_by(until, effects);
