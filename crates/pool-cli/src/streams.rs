@@ -25,15 +25,15 @@ pub(crate) enum Outlet {
 }
 
 /// How long a server may take to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects, in a bounded time. A read or a write gives up after `patience`, or never.
-pub(crate) fn connect(address: &Address, patience: Option<Duration>) -> io::Result<Streams> {
+/// Connects, in a bounded time. A read or a write gives up after `timeout`, or never.
+pub(crate) fn connect(address: &Address, timeout: Option<Duration>) -> io::Result<Streams> {
     match address {
         Address::Tcp { host, port } => {
             let stream = tcp(host, *port)?;
-            stream.set_read_timeout(patience)?;
-            stream.set_write_timeout(patience)?;
+            stream.set_read_timeout(timeout)?;
+            stream.set_write_timeout(timeout)?;
             stream.set_nodelay(true)?;
             notice_loss(&stream, Duration::ZERO);
             Ok((Box::new(stream.try_clone()?), Outlet::Tcp(stream)))
@@ -41,8 +41,8 @@ pub(crate) fn connect(address: &Address, patience: Option<Duration>) -> io::Resu
         #[cfg(unix)]
         Address::Unix(path) => {
             let stream = unix(path)?;
-            stream.set_read_timeout(patience)?;
-            stream.set_write_timeout(patience)?;
+            stream.set_read_timeout(timeout)?;
+            stream.set_write_timeout(timeout)?;
             Ok((Box::new(stream.try_clone()?), Outlet::Unix(stream)))
         }
         #[cfg(not(unix))]
@@ -52,7 +52,7 @@ pub(crate) fn connect(address: &Address, patience: Option<Duration>) -> io::Resu
 
 /// To each address that the name stands for in turn.
 fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + CONNECT_TIMEOUT;
     let mut last = None;
     for address in (host, port).to_socket_addrs()? {
         // A timeout of nothing is an error of its own.
@@ -70,7 +70,7 @@ fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 #[cfg(unix)]
 fn unix(path: &Path) -> io::Result<UnixStream> {
     let address = SockAddr::unix(path)?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + CONNECT_TIMEOUT;
     loop {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -92,7 +92,7 @@ fn unix(path: &Path) -> io::Result<UnixStream> {
 
 fn busy() -> io::Error {
     let message = format!(
-        "it accepts no connection for {PATIENCE:?}, and its queue of connections is full: is it stopped?"
+        "it accepts no connection for {CONNECT_TIMEOUT:?}, and its queue of connections is full: is it stopped?"
     );
     io::Error::new(io::ErrorKind::TimedOut, message)
 }

@@ -83,7 +83,7 @@ pub fn unreadable(line: &str) -> Option<&str> {
 }
 
 impl<C> Link<C> {
-    /// The renderer wrote this line to its standard error. What times out later is told of it; a
+    /// The renderer wrote this line to its standard error. A later timeout quotes it; a
     /// request that it means ends soon, with [`ErrorKind::MessageDropped`].
     pub fn complained(&mut self, line: &str, now: Instant, effects: &mut Effects<C>) {
         let sent = self.wire.counters.sent;
